@@ -61,7 +61,9 @@ public struct ByteReader: Sendable {
     let size = MemoryLayout<T>.size
     guard remaining >= size else { throw failure(expected: "\(size) bytes of \(T.self)") }
     var value: T = 0
-    for index in position..<position + size { value = value << 8 | T(truncatingIfNeeded: bytes[index]) }
+    for index in position..<position + size {
+      value = value << 8 | T(truncatingIfNeeded: bytes[index])
+    }
     position += size
     return value
   }

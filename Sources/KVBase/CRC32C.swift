@@ -23,7 +23,8 @@ public enum CRC32C {
   }
 
   /// The checksum of raw memory.
-  public static func checksum(_ bytes: UnsafeRawBufferPointer, continuing crc: UInt32 = 0) -> UInt32 {
+  public static func checksum(_ bytes: UnsafeRawBufferPointer, continuing crc: UInt32 = 0) -> UInt32
+  {
     guard let base = bytes.baseAddress else { return crc }
     guard hasInstruction else { return tableChecksum(bytes, continuing: crc) }
     return ~spinekv_crc32c_extend(~crc, base, bytes.count)
@@ -32,7 +33,9 @@ public enum CRC32C {
   static func tableChecksum(_ bytes: UnsafeRawBufferPointer, continuing crc: UInt32) -> UInt32 {
     table.withUnsafeBufferPointer { table in
       var register = ~crc
-      for byte in bytes { register = register >> 8 ^ table[Int(UInt8(truncatingIfNeeded: register) ^ byte)] }
+      for byte in bytes {
+        register = register >> 8 ^ table[Int(UInt8(truncatingIfNeeded: register) ^ byte)]
+      }
       return ~register
     }
   }
