@@ -1,0 +1,144 @@
+public import KVModel
+
+/// Where a node stands in its membership of the cluster. The raw values are stored and sent.
+public enum MemberStatus: UInt8, Hashable, Sendable, CaseIterable {
+  /// Staged or committed to join, owning nothing yet.
+  case joining = 0
+  /// A full member.
+  case valid = 1
+  /// Giving its partitions away.
+  case leaving = 2
+  /// Owns nothing any more and may stop.
+  case exiting = 3
+  /// Marked down by an operator.
+  case down = 4
+}
+
+/// One node as the membership sees it.
+public struct Member: Hashable, Sendable {
+  /// Its identity, which follows from the name.
+  public var id: NodeID
+  /// Its name, e.g. `spinekv1@127.0.0.1`.
+  public var name: String
+  /// Where peers reach it.
+  public var endpoint: Endpoint
+  /// Where it serves protobuf clients.
+  public var clientEndpoint: Endpoint
+  /// Its number of shards, which decides the shard of each partition there.
+  public var shardCount: Int
+  /// Where it stands.
+  public var status: MemberStatus
+
+  /// A member with the given facts.
+  public init(
+    name: String, endpoint: Endpoint, clientEndpoint: Endpoint, shardCount: Int,
+    status: MemberStatus
+  ) {
+    id = NodeID(name: name)
+    self.name = name
+    self.endpoint = endpoint
+    self.clientEndpoint = clientEndpoint
+    self.shardCount = shardCount
+    self.status = status
+  }
+}
+
+/// A partition on its way from its owner to its next owner.
+public struct PendingTransfer: Hashable, Sendable {
+  /// The partition.
+  public var partition: PartitionID
+  /// The present owner.
+  public var from: NodeID
+  /// The next owner.
+  public var to: NodeID
+
+  /// The move of `partition` from `from` to `to`.
+  public init(partition: PartitionID, from: NodeID, to: NodeID) {
+    self.partition = partition
+    self.from = from
+    self.to = to
+  }
+}
+
+/// What the data path of one node knows of the cluster: a value, replaced whole when it changes.
+public struct ClusterView: Sendable, Hashable {
+  /// This node.
+  public var local: NodeID
+  /// Increases with every change of ring or membership that all members must see.
+  public var version: UInt64
+  /// Who owns what.
+  public var ring: Ring
+  /// Partitions on the move, by partition.
+  public var transfers: [PendingTransfer]
+  /// All members, sorted by id.
+  public var members: [Member]
+  /// The members that the failure detector holds to be unreachable, sorted.
+  public var unavailable: [NodeID]
+  /// Buckets with properties of their own, sorted by bucket.
+  public var properties: [BucketEntry]
+
+  /// A bucket that has been given properties.
+  public struct BucketEntry: Hashable, Sendable {
+    /// The bucket.
+    public var bucket: BucketID
+    /// Its complete properties.
+    public var properties: BucketProperties
+
+    /// The properties of `bucket`.
+    public init(bucket: BucketID, properties: BucketProperties) {
+      self.bucket = bucket
+      self.properties = properties
+    }
+  }
+
+  /// The view of a node that knows only itself.
+  public init(local member: Member, ringSize: Int) {
+    local = member.id
+    version = 0
+    ring = Ring(size: ringSize, owner: member.id)
+    transfers = []
+    members = [member]
+    unavailable = []
+    properties = []
+  }
+
+  /// True when the node may be asked: a member that is not held to be unreachable.
+  public func isAvailable(_ node: NodeID) -> Bool {
+    node == local || (!unavailable.contains(node) && (member(node)?.status ?? .down) != .down)
+  }
+
+  /// The member with this id. Cost is O(log members).
+  public func member(_ node: NodeID) -> Member? {
+    var low = 0
+    var high = members.count
+    while low < high {
+      let middle = (low + high) / 2
+      if members[middle].id < node { low = middle + 1 } else { high = middle }
+    }
+    return low < members.count && members[low].id == node ? members[low] : nil
+  }
+
+  /// The shard that runs the vnode of `partition` on `node`; nil when the node is not a member.
+  public func address(of partition: PartitionID, on node: NodeID) -> Address? {
+    member(node).map { Address(node: node, shard: partition.shard(of: $0.shardCount)) }
+  }
+
+  /// The properties of a bucket: its own, else its type's defaults.
+  public func properties(of bucket: BucketID) -> BucketProperties {
+    var low = 0
+    var high = properties.count
+    while low < high {
+      let middle = (low + high) / 2
+      if properties[middle].bucket < bucket { low = middle + 1 } else { high = middle }
+    }
+    if low < properties.count, properties[low].bucket == bucket {
+      return properties[low].properties
+    }
+    return BucketProperties(untyped: bucket.isUntyped)
+  }
+
+  /// Where the partition is going, when it is on the move.
+  public func transfer(of partition: PartitionID) -> PendingTransfer? {
+    transfers.first { $0.partition == partition }
+  }
+}

@@ -1,0 +1,52 @@
+public import KVCluster
+
+/// What a shard must know before its first event. Time-outs and limits are the tested defaults; the
+/// simulator varies them by seed.
+public struct ShardConfiguration: Sendable {
+  /// This node as a member: name, endpoints, shard count.
+  public var member: Member
+  /// This shard.
+  public var shard: ShardIndex
+  /// The partitions of a new ring; a restored or joined ring has its own.
+  public var ringSize: Int
+  /// The seed of all choices the shard makes; from the operating system in production.
+  public var seed: UInt64
+  /// True when the store was closed in order: only then may vnodes keep their identities.
+  public var startedCleanly: Bool
+  /// Whether `sync_on_write = backend` flushes before acknowledging.
+  public var syncByDefault = true
+  /// How long a request may take when it does not say.
+  public var requestTimeout: Duration = .seconds(60)
+  /// The most requests under way in this shard; more are answered with `overload`.
+  public var requestLimit = 10_000
+  /// The largest object accepted, in bytes.
+  public var objectByteLimit = 50 << 20
+  /// The most siblings an object may have.
+  public var siblingLimit = 100
+  /// Objects up to this many encoded bytes are returned whole by replicas at once; of larger ones
+  /// the coordinator asks for heads and fetches one body.
+  public var inlineByteLimit = 16 << 10
+  /// How often the failure detector probes a member.
+  public var probeInterval: Duration = .milliseconds(200)
+  /// How long a probe may go unanswered, directly and through others.
+  public var probeTimeout: Duration = .milliseconds(300)
+  /// How long a member stays suspect before it is held to be unreachable.
+  public var suspicionTimeout: Duration = .milliseconds(800)
+  /// How often ring and metadata are compared with a random member.
+  public var gossipInterval: Duration = .seconds(1)
+  /// How often a shard looks for partitions that must be handed off.
+  public var handoffInterval: Duration = .seconds(1)
+  /// The most handoffs a shard sends at once.
+  public var handoffLimit = 2
+
+  /// A shard of `member` with default limits.
+  public init(
+    member: Member, shard: ShardIndex, ringSize: Int, seed: UInt64, startedCleanly: Bool
+  ) {
+    self.member = member
+    self.shard = shard
+    self.ringSize = ringSize
+    self.seed = seed
+    self.startedCleanly = startedCleanly
+  }
+}
