@@ -1,0 +1,91 @@
+import Foundation
+import Testing
+
+@Suite struct DocumentationTests {
+  private func documents() throws -> [Repository.File] {
+    try Repository.files(in: "Docs", suffix: ".md")
+      + ["README.md", "CHANGELOG.md"].map { name in
+        let text = try String(
+          contentsOf: Repository.root.appending(path: name), encoding: .utf8)
+        return Repository.File(path: name, lines: text.components(separatedBy: "\n"))
+      }
+  }
+
+  @Test func `links between documents and to files lead somewhere`() throws {
+    for file in try documents() {
+      for (index, line) in file.lines.enumerated() {
+        for match in line.matches(of: /\]\(([^)#\s]+)(#[^)]*)?\)/) {
+          let target = String(match.1)
+          guard !target.contains("://") else { continue }
+          let base = Repository.root.appending(path: file.path).deletingLastPathComponent()
+          let exists = FileManager.default.fileExists(
+            atPath: base.appending(path: target).standardizedFileURL.path)
+          #expect(exists, "\(file.path):\(index + 1) links to \(target)")
+        }
+      }
+    }
+  }
+
+  @Test func `source files named in the documents exist`() throws {
+    for file in try documents() where !file.path.contains("RESULTS") {
+      for (index, line) in file.lines.enumerated() {
+        for match in line.matches(of: /`((?:Sources|Tests|Benchmarks|scripts|Docs)\/[\w\/+.\-]*)`/)
+        {
+          let exists = FileManager.default.fileExists(
+            atPath: Repository.root.appending(path: String(match.1)).path)
+          #expect(exists, "\(file.path):\(index + 1) names \(match.1)")
+        }
+      }
+    }
+  }
+
+  @Test func `every document has one title`() throws {
+    for file in try documents() {
+      var fenced = false
+      var titles = 0
+      for line in file.lines {
+        if line.hasPrefix("```") { fenced.toggle() }
+        if !fenced, line.hasPrefix("# ") { titles += 1 }
+      }
+      #expect(titles == 1, "\(file.path) has \(titles) titles")
+    }
+  }
+
+  @Test func `the top level holds only what it should`() throws {
+    let allowed: Set = [
+      "Package.swift", "Sources", "Tests", "Benchmarks", "Docs", "scripts", "README.md",
+      "CHANGELOG.md", "Package.resolved",
+    ]
+    for name in try FileManager.default.contentsOfDirectory(atPath: Repository.root.path)
+    where !name.hasPrefix(".") {
+      #expect(allowed.contains(name), "\(name) lies at the top level")
+    }
+  }
+
+  @Test func `the error table lists exactly the codes of the sources`() throws {
+    var declared: [Int: String] = [:]
+    for file in try Repository.files(in: "Sources", suffix: ".swift") {
+      for line in file.lines {
+        guard
+          let match = line.firstMatch(
+            of: /static let (\w+) = (?:Code|Self)\((?:rawValue: |_?)?([1-4]\d{3})\)/),
+          let code = Int(match.2)
+        else { continue }
+        #expect(declared[code] == nil, "code \(code) is declared twice: \(file.path)")
+        declared[code] = String(match.1)
+      }
+    }
+    var listed: Set<Int> = []
+    for line in try Repository.files(in: "Docs", suffix: "Errors.md").flatMap(\.lines) {
+      guard let match = line.firstMatch(of: /^\| *([1-4]\d{3}) *\|/), let code = Int(match.1)
+      else { continue }
+      #expect(listed.insert(code).inserted, "code \(code) is listed twice")
+    }
+    let missing = declared.keys.filter { !listed.contains($0) }.sorted()
+    let unknown = listed.filter { declared[$0] == nil }.sorted()
+    #expect(
+      missing.isEmpty, "not in Docs/Errors.md: \(missing.map { "\($0) \(declared[$0] ?? "")" })")
+    #expect(unknown.isEmpty, "listed in Docs/Errors.md but not declared: \(unknown)")
+    #expect(!declared.isEmpty)
+  }
+}
