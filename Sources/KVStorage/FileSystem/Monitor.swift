@@ -1,0 +1,72 @@
+import Glibc
+
+/// A lock on which threads can wait for a condition, and the thread that a store may own.
+///
+/// The engine needs both for group commit and write stalls; the simulator runs it on one thread,
+/// where nothing ever waits.
+final class Monitor: @unchecked Sendable {
+  // The pthread objects are only touched through the pthread calls, which are thread-safe.
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  init() {
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    pthread_cond_destroy(condition)
+    pthread_mutex_destroy(mutex)
+    condition.deallocate()
+    mutex.deallocate()
+  }
+
+  @inline(__always)
+  func lock() { pthread_mutex_lock(mutex) }
+
+  @inline(__always)
+  func unlock() { pthread_mutex_unlock(mutex) }
+
+  /// Releases the lock until another thread broadcasts, then takes it again; may wake for nothing.
+  func wait() { pthread_cond_wait(condition, mutex) }
+
+  /// Wakes every waiting thread.
+  func broadcast() { pthread_cond_broadcast(condition) }
+
+  @inline(__always)
+  func withLock<Result, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    lock()
+    defer { unlock() }
+    return try body()
+  }
+}
+
+/// A thread that runs one closure.
+final class PosixThread: @unchecked Sendable {
+  // `handle` is written before the initialiser returns and read by `join` only.
+  private var handle = pthread_t()
+
+  private final class Body {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+  }
+
+  init(_ run: @escaping @Sendable () -> Void) throws(StorageError) {
+    let context = Unmanaged.passRetained(Body(run))
+    let status = pthread_create(
+      &handle, nil,
+      { context in
+        if let context { Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run() }
+        return nil
+      }, context.toOpaque())
+    guard status == 0 else {
+      context.release()
+      throw StorageError(.inputOutput, "cannot start a thread: error \(status)")
+    }
+  }
+
+  /// Waits until the closure has returned. Call it once.
+  func join() { pthread_join(handle, nil) }
+}

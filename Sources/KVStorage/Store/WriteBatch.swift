@@ -1,0 +1,141 @@
+public import KVBase
+
+/// Puts and deletes that are applied together or not at all.
+///
+/// The batch is kept in the encoding of a journal record's payload (Docs/Formats.md), so applying it
+/// copies bytes and encodes nothing again.
+public struct WriteBatch: Sendable {
+  /// The number of puts and deletes.
+  public private(set) var count = 0
+  private(set) var operations: Bytes = []
+  private(set) var oversize: StorageError?
+
+  /// An empty batch.
+  public init() {}
+
+  /// True when there is nothing to apply.
+  public var isEmpty: Bool { count == 0 }
+
+  /// The bytes that the batch takes in the journal, without its header.
+  public var byteCount: Int { operations.count }
+
+  /// Sets a key's value; ``Store/head(_:)`` will return the first `headByteCount` bytes of it.
+  ///
+  /// A key or value beyond ``StoreLimits`` makes ``Store/append(_:)`` refuse the whole batch.
+  /// - Precondition: `headByteCount` is at most the length of the value.
+  public mutating func put(_ key: Bytes, _ value: Bytes, headByteCount: Int = 0) {
+    precondition(
+      (0...value.count).contains(headByteCount),
+      "a head of \(headByteCount) bytes does not fit a value of \(value.count)")
+    guard check(key, value.count) else { return }
+    operations.reserveCapacity(operations.count + key.count + value.count + 24)
+    operations.append(EntryKind.put.rawValue)
+    append(key)
+    append(varint: value.count)
+    append(varint: headByteCount)
+    operations.append(contentsOf: value)
+    count += 1
+  }
+
+  /// Removes a key, whether or not it exists.
+  public mutating func delete(_ key: Bytes) {
+    guard check(key, 0) else { return }
+    operations.append(EntryKind.delete.rawValue)
+    append(key)
+    count += 1
+  }
+
+  /// Empties the batch and keeps its memory.
+  public mutating func removeAll() {
+    count = 0
+    operations.removeAll(keepingCapacity: true)
+    oversize = nil
+  }
+
+  private mutating func check(_ key: Bytes, _ valueByteCount: Int) -> Bool {
+    if key.count > StoreLimits.keyByteCount {
+      oversize = oversize ?? StorageError(.keyTooLarge, "a key of \(key.count) bytes")
+    } else if valueByteCount > StoreLimits.valueByteCount {
+      oversize = oversize ?? StorageError(.valueTooLarge, "a value of \(valueByteCount) bytes")
+    } else if operations.count + key.count + valueByteCount > StoreLimits.batchByteCount - 64 {
+      oversize = oversize ?? StorageError(.batchTooLarge, "more than \(operations.count) bytes")
+    }
+    return oversize == nil
+  }
+
+  private mutating func append(_ key: Bytes) {
+    append(varint: key.count)
+    operations.append(contentsOf: key)
+  }
+
+  private mutating func append(varint value: Int) {
+    var rest = value
+    while rest >= 0x80 {
+      operations.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    operations.append(UInt8(rest))
+  }
+}
+
+/// What an entry says about its key. The raw values are persisted; 2 and 3 are not used yet.
+enum EntryKind: UInt8 {
+  case delete = 0
+  case put = 1
+}
+
+/// One entry of a memtable, block or batch; the memory belongs to whoever handed it out.
+struct EntryView {
+  var key: RawBytes
+  var value: RawBytes
+  var headByteCount: Int
+  var sequence: UInt64
+  var kind: EntryKind
+
+  /// The part of the value that the projection asks for.
+  func projected(_ projection: Projection) -> Bytes {
+    switch projection {
+    case .keys: []
+    case .heads: Bytes(value.prefix(headByteCount))
+    case .values: Bytes(value)
+    }
+  }
+}
+
+/// Which part of a value a read returns.
+public enum Projection: Hashable, Sendable {
+  /// Nothing: only the key matters.
+  case keys
+  /// The first bytes, as many as the put declared to be the head.
+  case heads
+  /// All of it.
+  case values
+}
+
+/// Walks through the operations of a batch in their encoding.
+struct BatchReader {
+  private var reader: RawReader
+
+  init(_ operations: RawBytes) { reader = RawReader(operations) }
+
+  var isAtEnd: Bool { reader.remaining == 0 }
+
+  /// The next operation with this sequence number; nil when the bytes are malformed.
+  @inline(__always)
+  mutating func next(sequence: UInt64) -> EntryView? {
+    guard let tag = reader.byte(), let kind = EntryKind(rawValue: tag),
+      let keyCount = reader.count(atMost: StoreLimits.keyByteCount),
+      let key = reader.raw(keyCount)
+    else { return nil }
+    guard kind == .put else {
+      return EntryView(
+        key: key, value: RawBytes(start: nil, count: 0), headByteCount: 0, sequence: sequence,
+        kind: .delete)
+    }
+    guard let valueCount = reader.count(atMost: StoreLimits.valueByteCount),
+      let headCount = reader.count(atMost: valueCount), let value = reader.raw(valueCount)
+    else { return nil }
+    return EntryView(
+      key: key, value: value, headByteCount: headCount, sequence: sequence, kind: .put)
+  }
+}
