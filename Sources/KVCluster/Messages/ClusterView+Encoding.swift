@@ -1,0 +1,149 @@
+public import KVBase
+public import KVModel
+
+/// The encoding in which shard 0 tells its node's other shards of a new view.
+extension ClusterView {
+  /// Appends the whole view.
+  public func encode(into writer: inout ByteWriter) {
+    writer.write(fixed: local.rawValue)
+    writer.write(varint: version)
+    ring.encode(into: &writer)
+    writer.write(list: transfers) { $1.encode(into: &$0) }
+    writer.write(list: members) { $1.encode(into: &$0) }
+    writer.write(list: unavailable) { $0.write(fixed: $1.rawValue) }
+    writer.write(list: properties) { writer, entry in
+      entry.bucket.encode(into: &writer)
+      entry.properties.encode(into: &writer)
+    }
+  }
+
+  /// Reads what ``encode(into:)`` wrote.
+  public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+    let local = NodeID(rawValue: try reader.readFixed())
+    let version = try reader.readVarint()
+    let ring = try Ring(decoding: &reader)
+    let transfers = try reader.readList(minimumBytes: 17) { (r) throws(DecodingFailure) in
+      try PendingTransfer(decoding: &r)
+    }
+    let members = try reader.readList(minimumBytes: 9) { (r) throws(DecodingFailure) in
+      try Member(decoding: &r)
+    }
+    guard let first = members.first(where: { $0.id == local }) else {
+      throw reader.failure(expected: "the local node among the members")
+    }
+    self.init(local: first, ringSize: ring.size)
+    self.version = version
+    self.ring = ring
+    self.transfers = transfers
+    self.members = members.sorted { $0.id < $1.id }
+    unavailable = try reader.readList(minimumBytes: 8) { (r) throws(DecodingFailure) in
+      NodeID(rawValue: try r.readFixed())
+    }
+    properties = try reader.readList(minimumBytes: 8) { (r) throws(DecodingFailure) in
+      BucketEntry(
+        bucket: try BucketID(decoding: &r), properties: try BucketProperties(decoding: &r))
+    }
+  }
+}
+
+extension Ring {
+  /// Appends each partition's owner.
+  public func encode(into writer: inout ByteWriter) {
+    writer.write(list: owners) { $0.write(fixed: $1.rawValue) }
+  }
+
+  /// Reads a ring of one of the permitted sizes.
+  public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+    let owners = try reader.readList(minimumBytes: 8) { (r) throws(DecodingFailure) in
+      NodeID(rawValue: try r.readFixed())
+    }
+    guard Ring.sizes.contains(owners.count) else {
+      throw reader.failure(expected: "a ring size, not \(owners.count)")
+    }
+    self.init(owners: owners)
+  }
+}
+
+extension PartitionID {
+  /// The partition's index of 0 to 4095, in two bytes.
+  public func encode(into writer: inout ByteWriter) { writer.write(fixed: UInt16(index)) }
+
+  /// Reads an index within the largest ring.
+  public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+    let index = Int(try reader.readFixed(UInt16.self))
+    guard index < 4096 else { throw reader.failure(expected: "a partition, not \(index)") }
+    self.init(index)
+  }
+}
+
+extension PendingTransfer {
+  /// Appends partition, sender and receiver.
+  public func encode(into writer: inout ByteWriter) {
+    partition.encode(into: &writer)
+    writer.write(fixed: from.rawValue)
+    writer.write(fixed: to.rawValue)
+  }
+
+  /// Reads what ``encode(into:)`` wrote.
+  public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+    self.init(
+      partition: try PartitionID(decoding: &reader),
+      from: NodeID(rawValue: try reader.readFixed()),
+      to: NodeID(rawValue: try reader.readFixed()))
+  }
+}
+
+extension Endpoint {
+  /// Appends host and port.
+  public func encode(into writer: inout ByteWriter) {
+    writer.write(host)
+    writer.write(fixed: port)
+  }
+
+  /// Reads what ``encode(into:)`` wrote.
+  public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+    self.init(host: try reader.readString(), port: try reader.readFixed())
+  }
+}
+
+extension Member {
+  /// Appends all but the identity, which follows from the name.
+  public func encode(into writer: inout ByteWriter) {
+    writer.write(name)
+    endpoint.encode(into: &writer)
+    clientEndpoint.encode(into: &writer)
+    writer.write(count: shardCount)
+    writer.write(status.rawValue)
+  }
+
+  /// Reads what ``encode(into:)`` wrote.
+  public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+    let name = try reader.readString()
+    let endpoint = try Endpoint(decoding: &reader)
+    let clientEndpoint = try Endpoint(decoding: &reader)
+    let shardCount = try reader.readVarint()
+    guard (1...4096).contains(shardCount) else {
+      throw reader.failure(expected: "1 to 4096 shards, not \(shardCount)")
+    }
+    guard let status = MemberStatus(rawValue: try reader.readByte()) else {
+      throw reader.failure(expected: "a member status")
+    }
+    self.init(
+      name: name, endpoint: endpoint, clientEndpoint: clientEndpoint,
+      shardCount: Int(shardCount), status: status)
+  }
+}
+
+extension BucketID {
+  /// Appends type and name.
+  public func encode(into writer: inout ByteWriter) {
+    writer.write(type)
+    writer.write(name)
+  }
+
+  /// Reads what ``encode(into:)`` wrote.
+  public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
+    let type = try reader.readBytes()
+    self.init(type: type, name: try reader.readBytes())
+  }
+}
