@@ -56,15 +56,3 @@ public enum ShardEffect: Sendable {
   /// The shard has finished after ``ShardEvent/stop``.
   case stopped
 }
-
-/// How much a log line matters.
-public enum LogLevel: UInt8, Sendable {
-  /// Detail for developers.
-  case debug
-  /// A change of state.
-  case info
-  /// Something that needs an eye.
-  case warning
-  /// Something that needs a hand.
-  case error
-}
