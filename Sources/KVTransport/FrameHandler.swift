@@ -1,0 +1,148 @@
+import NIOCore
+
+/// Cuts the bytes of one channel into frames and hands them to the connection's owner.
+///
+/// A frame is buffered only as far as its bytes have come, so an announced length costs nothing.
+///
+/// **Concurrency**: belongs to the channel's event loop.
+final class FrameHandler: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+
+  static let headerBytes = 4
+
+  /// Who asked for reading to pause; it resumes when nobody does.
+  enum Pauser: Int {
+    case owner
+    case outbound
+  }
+
+  private enum Phase {
+    case open
+    /// The framing was broken: nothing more is read, a last answer may be written.
+    case broken
+    /// Our side is closed; incoming bytes are dropped until the other side closes as well.
+    case lingering
+    case closed
+  }
+
+  private let connection: FrameConnection
+  private var receive: (@Sendable (FrameEvent) -> Void)?
+  private var context: ChannelHandlerContext?
+  private var phase = Phase.open
+  private var buffer: ByteBuffer?
+  private var pausers: Set<Pauser> = []
+  private var isDelivering = false
+  private var failure: String?
+  private var isClosedLocally = false
+
+  init(connection: FrameConnection, receive: @escaping @Sendable (FrameEvent) -> Void) {
+    self.connection = connection
+    self.receive = receive
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+  func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard phase == .open else { return }
+    var incoming = unwrapInboundIn(data)
+    if buffer == nil || buffer?.readableBytes == 0 {
+      buffer = incoming
+    } else {
+      buffer?.writeBuffer(&incoming)
+    }
+    deliverFrames()
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    let reason = closeReason
+    phase = .closed
+    buffer = nil
+    connection.didClose()
+    deliver(.closed(reason))
+    receive = nil
+    context.fireChannelInactive()
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    failure = "\(error)"
+    context.close(promise: nil)
+  }
+
+  func deliver(_ event: FrameEvent) { receive?(event) }
+
+  func setPaused(_ paused: Bool, by pauser: Pauser) {
+    guard phase == .open else { return }
+    let wasPaused = !pausers.isEmpty
+    if paused { pausers.insert(pauser) } else { pausers.remove(pauser) }
+    guard wasPaused == pausers.isEmpty else { return }
+    setAutoRead(pausers.isEmpty)
+    if pausers.isEmpty { deliverFrames() }
+  }
+
+  /// Ends our direction of the stream and waits for the other side's end, so that unread input does
+  /// not reset the connection and destroy the last answer on its way.
+  func closeGracefully() {
+    guard phase == .open || phase == .broken, let context else { return }
+    phase = .lingering
+    isClosedLocally = true
+    buffer = nil
+    let channel = context.channel
+    channel.close(mode: .output, promise: nil)
+    setAutoRead(true)
+    context.eventLoop.scheduleTask(in: TimeAmount(connection.configuration.lingerTimeout)) {
+      channel.close(promise: nil)
+    }
+  }
+
+  func closeNow() {
+    guard phase != .closed else { return }
+    isClosedLocally = true
+    context?.close(promise: nil)
+  }
+
+  private func setAutoRead(_ isOn: Bool) {
+    guard let context else { return }
+    try? context.channel.syncOptions?.setOption(.autoRead, value: isOn)
+  }
+
+  private func deliverFrames() {
+    guard !isDelivering else { return }
+    isDelivering = true
+    defer { isDelivering = false }
+    while phase == .open, pausers.isEmpty, let event = nextEvent() {
+      if case .violation = event {
+        phase = .broken
+        buffer = nil
+        setAutoRead(false)
+      }
+      deliver(event)
+    }
+    if buffer?.readableBytes == 0 { buffer = nil }
+  }
+
+  private func nextEvent() -> FrameEvent? {
+    guard let length = buffer?.getInteger(at: buffer?.readerIndex ?? 0, as: UInt32.self)
+    else { return nil }
+    guard length > 0 else { return .violation(.empty) }
+    guard length <= UInt32(connection.configuration.maximumFrameBytes) else {
+      return .violation(.tooLarge(announced: Int(length)))
+    }
+    guard let buffered = buffer?.readableBytes, buffered >= Self.headerBytes + Int(length)
+    else { return nil }
+    buffer?.moveReaderIndex(forwardBy: Self.headerBytes)
+    let payload = buffer?.readBytes(length: Int(length)) ?? []
+    if buffer?.readableBytes ?? 0 > 0 { buffer?.discardReadBytes() }
+    return .frame(payload)
+  }
+
+  private var closeReason: CloseReason {
+    if isClosedLocally { return .local }
+    if let failure { return .failed(failure) }
+    guard let buffered = buffer?.readableBytes, buffered > 0 else { return .remote }
+    guard let length = buffer?.getInteger(at: buffer?.readerIndex ?? 0, as: UInt32.self)
+    else { return .truncated(missing: Self.headerBytes - buffered) }
+    return .truncated(missing: Self.headerBytes + Int(length) - buffered)
+  }
+}
