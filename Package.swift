@@ -19,8 +19,10 @@ func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []
+) -> Target {
+  .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
 let argumentParser: Target.Dependency =
@@ -77,7 +79,7 @@ var targets: [Target] = [
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel"]),
   tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),
   tests("IntegrationTests", ["KVClient", "KVModel", "KVBase"]),
-  tests("ConformanceTests", []),
+  tests("ConformanceTests", [], exclude: ["Python"]),
   tests("TidyTests", []),
 ]
 

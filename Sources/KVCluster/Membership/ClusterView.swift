@@ -1,3 +1,4 @@
+public import KVBase
 public import KVModel
 
 /// Where a node stands in its membership of the cluster. The raw values are stored and sent.
@@ -123,18 +124,28 @@ public struct ClusterView: Sendable, Hashable {
     member(node).map { Address(node: node, shard: partition.shard(of: $0.shardCount)) }
   }
 
-  /// The properties of a bucket: its own, else its type's defaults.
+  /// The properties of a bucket: its own, else its type's, else the defaults.
+  ///
+  /// A bucket type is the entry of its type with an empty name. Cost is O(log entries).
   public func properties(of bucket: BucketID) -> BucketProperties {
+    ownProperties(of: bucket) ?? ownProperties(of: BucketID(type: bucket.type, name: []))
+      ?? BucketProperties(untyped: bucket.isUntyped)
+  }
+
+  /// True for the type `default` and for every type that has been created.
+  public func knowsType(_ type: Bytes) -> Bool {
+    type == BucketID.defaultType || ownProperties(of: BucketID(type: type, name: [])) != nil
+  }
+
+  private func ownProperties(of bucket: BucketID) -> BucketProperties? {
     var low = 0
     var high = properties.count
     while low < high {
       let middle = (low + high) / 2
       if properties[middle].bucket < bucket { low = middle + 1 } else { high = middle }
     }
-    if low < properties.count, properties[low].bucket == bucket {
-      return properties[low].properties
-    }
-    return BucketProperties(untyped: bucket.isUntyped)
+    guard low < properties.count, properties[low].bucket == bucket else { return nil }
+    return properties[low].properties
   }
 
   /// Where the partition is going, when it is on the move.
