@@ -37,9 +37,12 @@ var targets: [Target] = [
 
   module("KVBase", ["CCRC32C"]),
   module("KVModel", ["KVBase"]),
-  module(
-    "KVProtocol",
-    ["KVBase", "KVModel", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+  .target(
+    name: "KVProtocol",
+    dependencies: [
+      "KVBase", "KVModel", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+    ],
+    exclude: ["Proto"], swiftSettings: strict),
   module("KVStorage", ["KVBase", "CLZ4"]),
   module("KVCluster", ["KVBase", "KVModel"]),
   module("KVNode", ["KVBase", "KVModel", "KVCluster", "KVStorage"]),

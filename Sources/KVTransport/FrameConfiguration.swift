@@ -1,10 +1,16 @@
-/// Limits and time-outs of frame connections. Every buffer of a connection is bounded by one of these.
+/// Limits and time-outs of frame connections.
+///
+/// Every buffer of a connection is bounded by one of these.
 public struct FrameConfiguration: Sendable {
-  /// The largest payload accepted or sent, in bytes. A peer that announces more is cut off with
-  /// ``FrameEvent/violation(_:)`` before anything of it is buffered.
+  /// The largest payload accepted or sent, in bytes.
+  ///
+  /// A peer that announces more is cut off with ``FrameEvent/violation(_:)`` before anything of it
+  /// is buffered.
   public var maximumFrameBytes = 64 << 20
-  /// Bytes that may wait to be written to one connection; beyond, ``FrameConnection/send(_:)`` answers
-  /// ``SendResult/full``. A single larger payload is taken when nothing else waits.
+  /// Bytes that may wait to be written to one connection; beyond, ``FrameConnection/send(_:)``
+  /// answers ``SendResult/full``.
+  ///
+  /// A single larger payload is taken when nothing else waits.
   public var outboundLimit = 16 << 20
   /// Bytes waiting to be written above which the connection stops reading, until half of them have
   /// gone: a client that does not read its replies cannot make the server buffer more of them.

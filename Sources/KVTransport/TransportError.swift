@@ -1,6 +1,8 @@
 /// A socket that could not be opened.
 public struct TransportError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What went wrong. Numbers are stable.
+  /// What went wrong.
+  ///
+  /// Numbers are stable.
   public struct Code: RawRepresentable, Hashable, Sendable {
     /// The stable number.
     public var rawValue: UInt16
@@ -27,5 +29,6 @@ public struct TransportError: Error, Hashable, Sendable, CustomStringConvertible
     self.message = message
   }
 
+  /// The message and the number, for logs.
   public var description: String { "\(message) (error \(code.rawValue))" }
 }

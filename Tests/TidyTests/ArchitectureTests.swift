@@ -6,7 +6,9 @@ import Testing
   static let arrows: [String: Set<String>] = [
     "KVBase": ["CCRC32C"],
     "KVModel": ["KVBase"],
-    "KVProtocol": ["KVBase", "KVModel", "SwiftProtobuf", "Foundation"],
+    "KVProtocol": [
+      "KVBase", "KVModel", "SwiftProtobuf", "Foundation", "FoundationEssentials",
+    ],
     "KVStorage": ["KVBase", "CLZ4", "Synchronization", "Glibc", "Foundation"],
     "KVCluster": ["KVBase", "KVModel"],
     "KVNode": ["KVBase", "KVModel", "KVCluster", "KVStorage"],

@@ -1,0 +1,61 @@
+/// The first byte of each frame's payload: which message follows.
+///
+/// **Source**: reference section 1.2; the messages served here, and those a client may be answered.
+package enum ClientMessageCode: UInt8, Sendable {
+  case errorResponse = 0
+  case ping = 1
+  case pong = 2
+  case getClientID = 3
+  case clientID = 4
+  case setClientID = 5
+  case clientIDSet = 6
+  case getServerInfo = 7
+  case serverInfo = 8
+  case get = 9
+  case got = 10
+  case put = 11
+  case stored = 12
+  case delete = 13
+  case deleted = 14
+  case listBuckets = 15
+  case buckets = 16
+  case listKeys = 17
+  case keys = 18
+  case getBucket = 19
+  case bucket = 20
+  case setBucket = 21
+  case bucketSet = 22
+  case resetBucket = 29
+  case bucketReset = 30
+  case getBucketType = 31
+  case startTLS = 255
+
+  /// True for what a client may send.
+  package var isRequest: Bool {
+    switch self {
+    case .ping, .getClientID, .setClientID, .getServerInfo, .get, .put, .delete, .listBuckets,
+      .listKeys, .getBucket, .setBucket, .resetBucket, .getBucketType, .startTLS:
+      true
+    default: false
+    }
+  }
+}
+
+/// A request that is answered with an error instead of being performed.
+package struct ProtocolFailure: Error, Hashable, Sendable {
+  /// The text of the error response.
+  package var text: String
+  /// Whether the connection is closed after the error response.
+  package var closesConnection: Bool
+
+  /// A request refused by its content: the connection stays usable.
+  package static func refused(_ text: String) -> ProtocolFailure {
+    ProtocolFailure(text: text, closesConnection: false)
+  }
+
+  /// A body that is no such message: the sender's state is unknown, so the connection ends.
+  package static func undecodable(_ reason: String) -> ProtocolFailure {
+    ProtocolFailure(
+      text: "Error processing incoming message: error:badarg:\(reason)", closesConnection: true)
+  }
+}

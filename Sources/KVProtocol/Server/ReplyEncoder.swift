@@ -1,0 +1,167 @@
+import Foundation
+package import KVBase
+package import KVModel
+import SwiftProtobuf
+
+/// How the reply to a request is to be written: what the request said that the node's core need not
+/// know.
+package enum ReplyShape: Hashable, Sendable {
+  /// GET. An equal clock is answered "unchanged" and an empty one never is; `headOnly` leaves values
+  /// out; `tombstoneClock` tells the clock of a deleted object.
+  case object(ifModified: VersionVector, headOnly: Bool, tombstoneClock: Bool)
+  /// PUT.
+  case stored(generatedKey: Bytes?, headOnly: Bool)
+  /// Delete.
+  case deleted
+  /// List buckets: one message, or several and a last one.
+  case buckets(streamed: Bool)
+  /// List keys.
+  case keys
+  /// A bucket's properties.
+  case properties(untyped: Bool)
+  /// A bucket type's properties.
+  case typeProperties(untyped: Bool)
+  /// Properties set.
+  case propertiesStored
+  /// Properties reset.
+  case propertiesReset
+
+  /// How failures of the request read.
+  package var failureContext: FailureContext {
+    switch self {
+    case .object, .stored, .deleted: .object
+    case .typeProperties: .bucketType
+    case .buckets, .keys, .properties, .propertiesStored, .propertiesReset: .bucket
+    }
+  }
+}
+
+/// Turns replies into the frames of clients.
+///
+/// **Source**: reference sections 1.3 and 1.5 to 1.11.
+package enum ReplyEncoder {
+  /// The most names in one message of a listing.
+  package static let namesPerMessage = 1000
+
+  /// The frames that answer with `reply`: none for an empty batch, several for a large one.
+  ///
+  /// - Precondition: the reply is of the kind that the request asked for, or a failure. Unstreamed
+  ///   bucket listings are given as one reply with all names.
+  package static func frames(_ reply: ClientReply, shape: ReplyShape) -> [Bytes] {
+    switch (reply, shape) {
+    case (.failure(let failure), _): [error(failure.text(for: shape.failureContext))]
+    case (
+      .object(let object), .object(let ifModified, let headOnly, let tombstoneClock)
+    ):
+      [got(object, ifModified, headOnly, tombstoneClock)]
+    case (.stored(let object), .stored(let key, let headOnly)): [stored(object, key, headOnly)]
+    case (.deleted, .deleted): [frame(.deleted)]
+    case (.buckets(let names, _), .buckets(streamed: false)): [buckets(names, done: false)]
+    case (.buckets(let names, let done), .buckets(streamed: true)):
+      batches(names).map { buckets($0, done: false) } + (done ? [buckets([], done: true)] : [])
+    case (.keys(let names, let done), .keys):
+      batches(names).map { keys($0, done: false) } + (done ? [keys([], done: true)] : [])
+    case (.properties(let properties), .properties(let untyped)),
+      (.properties(let properties), .typeProperties(let untyped)):
+      [bucket(properties, untyped: untyped)]
+    case (.propertiesStored, .propertiesStored): [frame(.bucketSet)]
+    case (.propertiesStored, .propertiesReset): [frame(.bucketReset)]
+    default: preconditionFailure("\(reply) answers no request of the shape \(shape)")
+    }
+  }
+
+  /// An error response.
+  package static func error(_ text: String) -> Bytes {
+    var message = RpbErrorResp()
+    message.errmsg = Data(text.utf8)
+    message.errcode = 0
+    return frame(.errorResponse, message)
+  }
+
+  /// The node's name and version.
+  package static func serverInfo(node: String, version: String) -> Bytes {
+    var message = RpbGetServerInfoResp()
+    message.node = Data(node.utf8)
+    message.serverVersion = Data(version.utf8)
+    return frame(.serverInfo, message)
+  }
+
+  /// The client id of a connection.
+  package static func clientID(_ id: Bytes) -> Bytes {
+    var message = RpbGetClientIdResp()
+    message.clientID = Data(id)
+    return frame(.clientID, message)
+  }
+
+  /// A client id was stored.
+  package static var clientIDSet: Bytes { frame(.clientIDSet) }
+
+  private static func got(
+    _ object: KVObject, _ ifModified: VersionVector, _ headOnly: Bool, _ tombstoneClock: Bool
+  ) -> Bytes {
+    var message = RpbGetResp()
+    if object.isDeleted {
+      if tombstoneClock, !object.isEmpty { message.vclock = Data(object.clock.clientBytes) }
+    } else if !ifModified.isEmpty, ifModified == object.clock {
+      message.unchanged = true
+    } else {
+      message.content = object.siblings.map { RpbContent($0, headOnly: headOnly) }
+      message.vclock = Data(object.clock.clientBytes)
+    }
+    return frame(.got, message)
+  }
+
+  private static func stored(_ object: KVObject, _ key: Bytes?, _ headOnly: Bool) -> Bytes {
+    var message = RpbPutResp()
+    if let key { message.key = Data(key) }
+    if !object.isDeleted {
+      message.content = object.siblings.map { RpbContent($0, headOnly: headOnly) }
+      message.vclock = Data(object.clock.clientBytes)
+    }
+    return frame(.stored, message)
+  }
+
+  private static func batches(_ names: [Bytes]) -> [[Bytes]] {
+    stride(from: 0, to: names.count, by: namesPerMessage).map {
+      Array(names[$0..<min($0 + namesPerMessage, names.count)])
+    }
+  }
+
+  private static func buckets(_ names: [Bytes], done: Bool) -> Bytes {
+    var message = RpbListBucketsResp()
+    message.buckets = names.map { Data($0) }
+    if done { message.done = true }
+    return frame(.buckets, message)
+  }
+
+  private static func keys(_ names: [Bytes], done: Bool) -> Bytes {
+    var message = RpbListKeysResp()
+    message.keys = names.map { Data($0) }
+    if done { message.done = true }
+    return frame(.keys, message)
+  }
+
+  private static func bucket(_ properties: BucketProperties, untyped: Bool) -> Bytes {
+    var message = RpbGetBucketResp()
+    message.props = RpbBucketProps(properties, untyped: untyped)
+    return frame(.bucket, message)
+  }
+
+  private static func frame(_ code: ClientMessageCode) -> Bytes { [code.rawValue] }
+
+  private static func frame(_ code: ClientMessageCode, _ message: some Message) -> Bytes {
+    FrameEncoding.payload(code, message)
+  }
+}
+
+/// Message code and body as one payload.
+enum FrameEncoding {
+  static func payload(_ code: ClientMessageCode, _ message: some Message) -> Bytes {
+    do {
+      let body: Bytes = try message.serializedBytes()
+      return [code.rawValue] + body
+    } catch {
+      preconditionFailure("\(message) lacks a required field: \(error)")
+    }
+  }
+}
