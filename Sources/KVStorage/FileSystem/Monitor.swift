@@ -1,23 +1,33 @@
 import Glibc
 
-/// A lock on which threads can wait for a condition, and the thread that a store may own.
+/// A lock on which threads can wait for a condition.
 ///
-/// The engine needs both for group commit and write stalls; the simulator runs it on one thread,
-/// where nothing ever waits.
+/// The engine needs it for group commit and write stalls; the simulator runs the engine on one
+/// thread, where nothing ever waits.
 final class Monitor: @unchecked Sendable {
   // The pthread objects are only touched through the pthread calls, which are thread-safe.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let conditions = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 2)
+
+  /// What a thread can wait for.
+  enum Condition: Int {
+    /// Something that stood in the way is done.
+    case progress = 0
+    /// There is work for the maintenance thread.
+    case work = 1
+  }
 
   init() {
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
+    pthread_cond_init(conditions, nil)
+    pthread_cond_init(conditions + 1, nil)
   }
 
   deinit {
-    pthread_cond_destroy(condition)
+    pthread_cond_destroy(conditions)
+    pthread_cond_destroy(conditions + 1)
     pthread_mutex_destroy(mutex)
-    condition.deallocate()
+    conditions.deallocate()
     mutex.deallocate()
   }
 
@@ -28,10 +38,14 @@ final class Monitor: @unchecked Sendable {
   func unlock() { pthread_mutex_unlock(mutex) }
 
   /// Releases the lock until another thread broadcasts, then takes it again; may wake for nothing.
-  func wait() { pthread_cond_wait(condition, mutex) }
+  func wait(for condition: Condition) {
+    pthread_cond_wait(conditions + condition.rawValue, mutex)
+  }
 
-  /// Wakes every waiting thread.
-  func broadcast() { pthread_cond_broadcast(condition) }
+  /// Wakes every thread that waits for the condition.
+  func broadcast(_ condition: Condition) {
+    pthread_cond_broadcast(conditions + condition.rawValue)
+  }
 
   @inline(__always)
   func withLock<Result, Failure: Error>(
