@@ -4,40 +4,267 @@ import KVModel
 
 /// One shard of a node: a mini-node with its own partitions, store and coordinators.
 ///
-/// Shard 0 also runs membership for its node and tells the other shards of every new view.
+/// Shard 0 also runs membership for its node and tells the other shards of every new view. The shard
+/// owns the state machines of KVCluster and dispatches: each event and each peer message has one line
+/// in a switch and one method in an extension file.
 ///
-/// **Invariants**: every client request gets exactly one final reply; nothing is acknowledged before
-/// it is as durable as was asked.
+/// **Invariants**: 1. every client request gets exactly one final reply; 2. nothing is acknowledged
+/// before it is as durable as was asked; 3. nothing is served before the shard's epoch is durable and
+/// its view is known.
 ///
 /// **Concurrency**: one owner calls ``step(_:at:into:)`` with one event after the other and performs
 /// the effects in order.
 public struct Shard {
+  /// Where a shard is in its life.
+  enum Phase {
+    /// Not started.
+    case created
+    /// Its epoch is not durable or its view not known yet; events wait.
+    case starting
+    /// At work.
+    case serving
+    /// Finishing what is under way.
+    case stopping
+    /// Done; every further event is ignored.
+    case stopped
+  }
+
   let configuration: ShardConfiguration
   let store: any ReplicaStore
+  let address: Address
   /// What this shard knows of the cluster.
   public internal(set) var view: ClusterView
-  /// What it has counted.
-  public internal(set) var statistics = ShardStatistics()
+
+  var phase = Phase.created
+  var now = Now(instant: Instant(nanoseconds: 0), wallClock: WallClock(microseconds: 0))
+  var random: SeededRandom
+  var outbox: [ShardEffect] = []
+  /// Messages of this shard to itself; they need no encoding and are taken in within the step.
+  var inbox: [PeerMessage] = []
+  var held: [ShardEvent] = []
+  var deadlines = Deadlines()
+  var durability = DurabilityQueue()
+  var syncRequested: UInt64 = 0
+  var storeFailure: ReplicaStoreFailure?
+  var counters = ShardStatistics()
+
+  var membership: Membership?
+  /// Shard 0: counts views. Other shards: the number of the latest view; 0 for none.
+  var viewNumber: UInt64 = 0
+  var isEpochDurable = false
+  var hasDeparted = false
+  var transferRows: [ShardIndex: [ClusterStatus.TransferRow]] = [:]
+
+  var vnodes: Vnodes?
+  var nextOperation: UInt64
+  var clients: Set<RequestID> = []
+  var gets: [OperationID: GetOperation] = [:]
+  var puts: [OperationID: PutOperation] = [:]
+  var forwards: [OperationID: ForwardOperation] = [:]
+  var listings: [OperationID: ListOperation] = [:]
+  var propertyChanges: [OperationID: RequestID] = [:]
+  var forwardHistory = ForwardHistory()
+  /// Forwarded PUTs whose sender has not been answered yet.
+  var forwardedCount = 0
+
+  var senders: [PartitionID: HandoffSender] = [:]
+  var handoffsTried: Set<PartitionID> = []
+  var completedTransfers: Set<PendingTransfer> = []
 
   /// A shard over an open store; its first event must be ``ShardEvent/start``.
   public init(configuration: ShardConfiguration, store: any ReplicaStore) {
     self.configuration = configuration
     self.store = store
+    address = Address(node: configuration.member.id, shard: configuration.shard)
     view = ClusterView(local: configuration.member, ringSize: configuration.ringSize)
+    random = SeededRandom(seed: configuration.seed)
+    nextOperation = random.next() >> 1
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
-  public var nextDeadline: Instant { .distantFuture }
+  public var nextDeadline: Instant {
+    guard phase != .stopped else { return .distantFuture }
+    return min(deadlines.next, membership?.nextDeadline ?? .distantFuture)
+  }
 
   /// Takes in one event and appends what must be done about it.
   public mutating func step(
     _ event: ShardEvent, at now: Now, into effects: inout [ShardEffect]
   ) {
+    guard phase != .stopped else { return }
+    self.now = now
+    if phase == .starting, mustWait(event) { hold(event) } else { take(event) }
+    drainInbox()
+    finishStep()
+    effects.append(contentsOf: outbox)
+    outbox.removeAll(keepingCapacity: true)
+  }
+
+  private mutating func take(_ event: ShardEvent) {
     switch event {
-    case .request(let id, _): effects.append(.reply(id, .failure(.overload), isFinal: true))
-    case .admin(let id, _): effects.append(.adminReply(id, .refused("the node is starting")))
-    case .stop: effects.append(.stopped)
-    case .start, .message, .requestCancelled, .synced, .syncFailed, .peerDisconnected, .timer: break
+    case .start: start()
+    case .message(let bytes, let from): receive(bytes, from: from)
+    case .request(let id, let request): take(request, id)
+    case .requestCancelled(let id): cancel(id)
+    case .admin(let id, let command): takeAdmin(command, id)
+    case .synced(let sequence): synced(through: sequence)
+    case .syncFailed(let failure): syncFailed(failure)
+    case .peerDisconnected(let node): stepMembership(.peerDisconnected(node))
+    case .timer: timerFired()
+    case .stop: stop()
+    }
+  }
+
+  /// Performs one peer message.
+  mutating func dispatch(_ message: PeerMessage, from: Address) {
+    switch message {
+    case .membership(let bytes): stepMembership(.message(bytes, from: from.node))
+    case .view(let view, let number): takeView(view, number: number)
+    case .viewRequest(let number): sendView(to: from, after: number)
+    case .read(let request): serveRead(request, from: from)
+    case .readReply(let reply): takeReadReply(reply, from: from)
+    case .write(let request): serveWrite(request, from: from)
+    case .writeReply(let reply): takeWriteReply(reply, from: from)
+    case .forward(let put): serveForward(put, from: from)
+    case .forwardReply(let reply): takeForwardReply(reply, from: from)
+    case .list(let request): serveList(request, from: from)
+    case .listReply(let reply): takeListReply(reply, from: from)
+    case .handoff(let batch): serveHandoff(batch, from: from)
+    case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
+    case .setProperties(let change): serveProperties(change, from: from)
+    case .propertiesStored(let operation): takePropertiesStored(operation)
+    case .transferCompleted(let transfer): stepMembership(.transferCompleted(transfer))
+    case .transferProgress(let rows): takeTransferProgress(rows, from: from)
+    }
+  }
+
+  private mutating func receive(_ bytes: Bytes, from: Address) {
+    let message: PeerMessage
+    do {
+      message = try PeerMessage(decoding: bytes)
+    } catch {
+      counters.undecodableMessages += 1
+      return log(.warning, "dropped a message that does not decode: \(error)")
+    }
+    guard !message.isWithinNode || from.node == address.node else {
+      return log(.warning, "dropped a message that only an own shard may send")
+    }
+    dispatch(message, from: from)
+  }
+
+  private mutating func drainInbox() {
+    var index = 0
+    while index < inbox.count {
+      let message = inbox[index]
+      index += 1
+      dispatch(message, from: address)
+    }
+    inbox.removeAll(keepingCapacity: true)
+  }
+
+  private mutating func finishStep() {
+    if let last = durability.lastSequence, last > syncRequested {
+      syncRequested = last
+      outbox.append(.sync(through: last))
+    }
+    if phase == .stopping { stopIfFinished() }
+    if deadlines.count > 4 * liveOperations + 1024 {
+      let shard = self
+      deadlines.compact { shard.isLive($0) }
+    }
+  }
+
+  private mutating func timerFired() {
+    if let membership, membership.nextDeadline <= now.instant { stepMembership(.timer) }
+    while let deadline = deadlines.popDue(at: now.instant) {
+      switch deadline {
+      case .tick: tick()
+      case .get(let operation): getDue(operation)
+      case .put(let operation): putDue(operation)
+      case .forward(let operation): forwardDue(operation)
+      case .listing(let operation): listingDue(operation)
+      case .properties(let operation): propertiesDue(operation)
+      case .handoff(let partition, let operation, let number):
+        receiptDue(partition, operation, number: number)
+      case .stop: stopNow()
+      }
+      drainInbox()
+    }
+  }
+}
+
+extension Shard {
+  /// Sends to a shard, which may be this one.
+  mutating func send(_ message: PeerMessage, to target: Address) {
+    if target == address {
+      inbox.append(message)
+    } else {
+      outbox.append(.send(message.encoded(), to: target))
+    }
+  }
+
+  /// Sends once everything through `sequence` is durable.
+  mutating func send(_ message: PeerMessage, to target: Address, whenSynced sequence: UInt64) {
+    if store.sequences.synced >= sequence, durability.count == 0 {
+      send(message, to: target)
+    } else {
+      durability.wait(.message(message, to: target), for: sequence)
+    }
+  }
+
+  mutating func log(_ level: LogLevel, _ text: String) { outbox.append(.log(level, text)) }
+
+  mutating func probe(_ name: StaticString) { outbox.append(.probe(name)) }
+
+  mutating func newOperation() -> OperationID {
+    nextOperation += 1
+    return OperationID(rawValue: nextOperation)
+  }
+
+  /// True when this shard runs the vnodes of `partition` on its node.
+  func runs(_ partition: PartitionID) -> Bool {
+    partition.index < view.ring.size
+      && partition.shard(of: configuration.member.shardCount) == configuration.shard
+  }
+
+  var liveOperations: Int {
+    gets.count + puts.count + forwards.count + listings.count + propertyChanges.count
+      + senders.count
+  }
+
+  func isLive(_ deadline: Deadline) -> Bool {
+    switch deadline {
+    case .tick, .stop: true
+    case .get(let operation): gets[operation] != nil
+    case .put(let operation): puts[operation] != nil
+    case .forward(let operation): forwards[operation] != nil
+    case .listing(let operation): listings[operation] != nil
+    case .properties(let operation): propertyChanges[operation] != nil
+    case .handoff(let partition, let operation, let number):
+      senders[partition]?.operation == operation && senders[partition]?.pendingNumber == number
+    }
+  }
+
+  /// Totals since the start, and present values.
+  public var statistics: ShardStatistics {
+    var result = counters
+    result.requestsActive = clients.count
+    result.handoffsActive = senders.count
+    result.hintsPending = pendingHints()
+    return result
+  }
+}
+
+extension PeerMessage {
+  /// True for what only shards of one node say to each other.
+  var isWithinNode: Bool {
+    switch self {
+    case .view, .viewRequest, .setProperties, .propertiesStored, .transferCompleted,
+      .transferProgress:
+      true
+    case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
+      .listReply, .handoff, .handoffReceipt:
+      false
     }
   }
 }

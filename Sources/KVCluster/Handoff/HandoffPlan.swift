@@ -1,0 +1,49 @@
+/// What one shard has to hand off: pure choice from the view and the partitions that hold objects.
+public struct HandoffPlan: Hashable, Sendable {
+  /// One partition to send.
+  public struct Item: Hashable, Sendable {
+    /// Hint or ownership.
+    public var kind: HandoffSender.Kind
+    /// The partition.
+    public var partition: PartitionID
+    /// The node that should hold it.
+    public var node: NodeID
+  }
+
+  /// What could be sent now, by partition.
+  public private(set) var items: [Item] = []
+  /// Transfers of partitions that hold nothing: complete without a message.
+  public private(set) var emptyTransfers: [PendingTransfer] = []
+  /// What must be sent but cannot be now, because the receiver is unavailable.
+  public private(set) var blocked: [Item] = []
+
+  /// The handoffs of a shard that runs every `shardCount`-th partition from `shard` on and whose
+  /// store holds objects of the partitions `occupied`.
+  public init(
+    view: ClusterView, shard: ShardIndex, shardCount: Int, occupied: [PartitionID]
+  ) {
+    for partition in occupied where partition.index < view.ring.size {
+      let owner = view.ring.owner(of: partition)
+      if owner != view.local {
+        add(Item(kind: .hinted, partition: partition, node: owner), view)
+      } else if let transfer = view.transfers.first(where: { $0.partition == partition }),
+        transfer.from == view.local
+      {
+        add(Item(kind: .ownership, partition: partition, node: transfer.to), view)
+      }
+    }
+    emptyTransfers = view.transfers.filter { transfer in
+      transfer.from == view.local && transfer.partition.shard(of: shardCount) == shard
+        && view.ring.owner(of: transfer.partition) == view.local
+        && !occupied.contains(transfer.partition)
+    }
+  }
+
+  private mutating func add(_ item: Item, _ view: ClusterView) {
+    if view.isAvailable(item.node), view.member(item.node) != nil {
+      items.append(item)
+    } else {
+      blocked.append(item)
+    }
+  }
+}

@@ -1,0 +1,251 @@
+package import KVBase
+package import KVCluster
+import KVModel
+
+/// Start, view, membership, durability and stop.
+extension Shard {
+  private static let membershipName = "membership"
+  private static let stopTimeout = Duration.seconds(10)
+
+  /// Like the public initializer, but with a view that a test sets instead of a membership.
+  package init(
+    configuration: ShardConfiguration, store: any ReplicaStore, fixedView: ClusterView
+  ) {
+    self.init(configuration: configuration, store: store)
+    view = fixedView
+    viewNumber = 1
+  }
+
+  /// Replaces the fixed view of a test.
+  package mutating func replaceView(
+    _ view: ClusterView, at now: Now, into effects: inout [ShardEffect]
+  ) {
+    self.now = now
+    adopt(view)
+    step(.timer, at: now, into: &effects)
+  }
+
+  /// True for events that must wait until the shard can serve.
+  func mustWait(_ event: ShardEvent) -> Bool {
+    switch event {
+    case .request, .admin: return true
+    case .message(let bytes, _):
+      // The view is what the shard waits for.
+      return !((try? PeerMessage(decoding: bytes))?.isWithinNode ?? false)
+    case .start, .requestCancelled, .synced, .syncFailed, .peerDisconnected, .timer, .stop:
+      return false
+    }
+  }
+
+  mutating func hold(_ event: ShardEvent) {
+    guard held.count >= configuration.requestLimit else { return held.append(event) }
+    switch event {
+    case .request(let id, _):
+      counters.overloads += 1
+      outbox.append(.reply(id, .failure(.overload), isFinal: true))
+    case .admin(let id, _): outbox.append(.adminReply(id, .refused("The node is starting.")))
+    default: break
+    }
+  }
+
+  mutating func start() {
+    precondition(phase == .created, "a shard starts once")
+    phase = .starting
+    do {
+      let restored = try VnodeIdentities.restore(
+        from: store, random: random.next(), startedCleanly: configuration.startedCleanly)
+      vnodes = Vnodes(
+        store: store, identities: restored.identities,
+        limits: Vnodes.Limits(
+          objectBytes: configuration.objectByteLimit, siblings: configuration.siblingLimit))
+      if restored.changes.isEmpty {
+        isEpochDurable = true
+      } else {
+        probe("epoch bump")
+        durability.wait(.epoch, for: try store.apply(restored.changes))
+      }
+      if configuration.shard == .membership, viewNumber == 0 { try restoreMembership() }
+    } catch {
+      storeFailure = error as? ReplicaStoreFailure
+      return log(.error, "the shard cannot start: \(error)")
+    }
+    deadlines.add(.tick, at: now.instant)
+    serveIfReady()
+  }
+
+  private mutating func restoreMembership() throws {
+    var settings = MembershipConfiguration(
+      member: configuration.member, ringSize: configuration.ringSize, seed: random.next())
+    settings.probeInterval = configuration.probeInterval
+    settings.probeTimeout = configuration.probeTimeout
+    settings.suspicionTimeout = configuration.suspicionTimeout
+    settings.gossipInterval = configuration.gossipInterval
+    let restored = try store.metadata(Self.membershipName)
+    let membership = try Membership(configuration: settings, restored: restored)
+    self.membership = membership
+    adopt(membership.view)
+  }
+
+  /// Serves from now on if the epoch is durable and the view known, first what has waited.
+  mutating func serveIfReady() {
+    guard phase == .starting, isEpochDurable, viewNumber > 0 else { return }
+    phase = .serving
+    stepMembership(.start)
+    let waiting = held
+    held = []
+    var effects: [ShardEffect] = []
+    let sent = outbox
+    outbox = []
+    for event in waiting { step(event, at: now, into: &effects) }
+    outbox = sent + effects
+  }
+
+  // MARK: Membership and view
+
+  mutating func stepMembership(_ event: MembershipEvent) {
+    guard var machine = membership, phase != .starting else { return }
+    membership = nil
+    var effects: [MembershipEffect] = []
+    machine.step(event, at: now, into: &effects)
+    let view = machine.view
+    membership = machine
+    for effect in effects { perform(effect, view) }
+  }
+
+  private mutating func perform(_ effect: MembershipEffect, _ view: ClusterView) {
+    switch effect {
+    case .send(let bytes, let node):
+      send(.membership(bytes), to: Address(node: node, shard: .membership))
+    case .sendToEndpoint(let bytes, let endpoint):
+      outbox.append(.sendToEndpoint(PeerMessage.membership(bytes).encoded(), endpoint))
+    case .viewChanged: adopt(view)
+    case .persist(let bytes): persistMembership(bytes)
+    case .adminReply(let id, let reply):
+      outbox.append(.adminReply(RequestID(rawValue: id), reply))
+    case .log(let level, let text): log(level, text)
+    case .departed:
+      hasDeparted = true
+      log(.info, "this node has left the cluster")
+    }
+  }
+
+  private mutating func persistMembership(_ bytes: Bytes) {
+    guard storeFailure == nil else { return }
+    do {
+      let sequence = try store.apply([.metadata(Self.membershipName, bytes)])
+      if sequence > syncRequested {
+        syncRequested = sequence
+        outbox.append(.sync(through: sequence))
+      }
+    } catch {
+      log(.error, "the membership's state could not be stored: \(error)")
+    }
+  }
+
+  /// Works by a new view from now on; shard 0 also tells the others.
+  mutating func adopt(_ view: ClusterView) {
+    self.view = view
+    if configuration.shard == .membership {
+      viewNumber += 1
+      for index in 0..<configuration.member.shardCount where index != configuration.shard.index {
+        sendView(to: Address(node: address.node, shard: ShardIndex(index)), after: 0)
+      }
+    }
+    completedTransfers = completedTransfers.filter { view.transfers.contains($0) }
+    guard phase == .serving || phase == .stopping else { return }
+    viewChangedForGets()
+    viewChangedForPuts()
+    viewChangedForListings()
+    viewChangedForHandoffs()
+  }
+
+  mutating func takeView(_ view: ClusterView, number: UInt64) {
+    guard configuration.shard != .membership, number > viewNumber else { return }
+    viewNumber = number
+    adopt(view)
+    serveIfReady()
+  }
+
+  mutating func sendView(to target: Address, after number: UInt64) {
+    guard configuration.shard == .membership, viewNumber > number else { return }
+    send(.view(view, number: viewNumber), to: target)
+  }
+
+  mutating func takeAdmin(_ command: AdminCommand, _ id: RequestID) {
+    guard membership != nil else {
+      return outbox.append(.adminReply(id, .refused("This shard does not run the membership.")))
+    }
+    stepMembership(.admin(id: id.rawValue, command))
+  }
+
+  // MARK: Durability
+
+  mutating func synced(through sequence: UInt64) {
+    for waiting in durability.release(through: sequence) {
+      switch waiting {
+      case .epoch:
+        isEpochDurable = true
+        serveIfReady()
+      case .message(let message, let target): send(message, to: target)
+      }
+    }
+  }
+
+  /// Nothing that waits may be acknowledged; reads go on.
+  mutating func syncFailed(_ failure: ReplicaStoreFailure) {
+    storeFailure = failure
+    log(.error, "a flush failed, no more writes are accepted: \(failure)")
+    for waiting in durability.removeAll() {
+      guard case .message(let message, let target) = waiting else { continue }
+      switch message {
+      case .writeReply(var reply):
+        reply.outcome = .refused(.storage(failure.description))
+        send(.writeReply(reply), to: target)
+      case .handoffReceipt(var receipt):
+        receipt.isAccepted = false
+        send(.handoffReceipt(receipt), to: target)
+      default: break
+      }
+    }
+  }
+
+  // MARK: Tick and stop
+
+  mutating func tick() {
+    deadlines.add(.tick, at: now.instant + configuration.handoffInterval)
+    if configuration.shard != .membership, configuration.member.shardCount > 1 {
+      send(.viewRequest(after: viewNumber), to: Address(node: address.node, shard: .membership))
+    }
+    guard phase == .serving else { return }
+    if storeFailure == nil, store.sequences.applied > syncRequested {
+      syncRequested = store.sequences.applied
+      outbox.append(.sync(through: syncRequested))
+    }
+    handOff()
+  }
+
+  mutating func stop() {
+    guard phase == .serving else {
+      for event in held {
+        if case .request(let id, _) = event {
+          outbox.append(.reply(id, .failure(.overload), isFinal: true))
+        }
+      }
+      held = []
+      return stopNow()
+    }
+    phase = .stopping
+    deadlines.add(.stop, at: now.instant + Self.stopTimeout)
+  }
+
+  mutating func stopIfFinished() {
+    guard clients.isEmpty, forwardedCount == 0, durability.count == 0 else { return }
+    stopNow()
+  }
+
+  mutating func stopNow() {
+    for id in clients.sorted() { reply(id, .failure(.timeout)) }
+    phase = .stopped
+    outbox.append(.stopped)
+  }
+}

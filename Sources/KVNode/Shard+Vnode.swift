@@ -1,0 +1,80 @@
+import KVBase
+import KVCluster
+import KVModel
+
+/// Writes and listings as a vnode serves them.
+extension Shard {
+  mutating func serveWrite(_ request: WriteRequest, from: Address) {
+    guard runs(request.partition) else { return }
+    if let refusal = writeRefusal() { return refuse(request, refusal, from: from) }
+    switch vnodes?.merge(
+      request.encoded, of: request.key, in: request.partition,
+      keepsSiblings: request.keepsSiblings)
+    {
+    case .success(let stored):
+      if stored.isChanged { noteStored(request.key, stored.encoded, in: request.partition) }
+      acknowledge(request, stored, to: from)
+    case .failure(let failure): refuse(request, failure, from: from)
+    case nil: break
+    }
+  }
+
+  /// Why no write can be taken now.
+  func writeRefusal() -> RequestFailure? {
+    if let storeFailure { return .storage(storeFailure.description) }
+    if durability.count > 4 * configuration.requestLimit { return .overload }
+    return hasDeparted || phase == .stopped ? .overload : nil
+  }
+
+  private mutating func acknowledge(
+    _ request: WriteRequest, _ stored: Vnodes.Stored, to target: Address
+  ) {
+    guard request.operation != .none else { return }
+    var reply = WriteReply(
+      operation: request.operation, partition: request.partition, outcome: .stored)
+    guard request.waitsForSync else { return send(.writeReply(reply), to: target) }
+    send(.writeReply(reply), to: target, whenSynced: stored.sequence)
+    if request.wantsReceipt {
+      reply.outcome = .received
+      send(.writeReply(reply), to: target)
+    }
+  }
+
+  private mutating func refuse(
+    _ request: WriteRequest, _ failure: RequestFailure, from: Address
+  ) {
+    counters.vnodeRefusals += 1
+    if case .storage(let text) = failure { log(.error, "a write failed: \(text)") }
+    guard request.operation != .none else { return }
+    let reply = WriteReply(
+      operation: request.operation, partition: request.partition, outcome: .refused(failure))
+    send(.writeReply(reply), to: from)
+  }
+
+  /// After a vnode of this shard has stored something new: counts it, and forwards it when the
+  /// partition is on its way to another node.
+  mutating func noteStored(_ key: ObjectKey, _ encoded: Bytes, in partition: PartitionID) {
+    counters.vnodePuts += 1
+    if view.ring.owner(of: partition) != address.node {
+      counters.hintsStored += 1
+      probe("hint stored")
+    }
+    guard let transfer = view.transfer(of: partition), transfer.from == address.node,
+      senders[partition]?.kind == .ownership || completedTransfers.contains(transfer),
+      let target = view.address(of: partition, on: transfer.to)
+    else { return }
+    probe("write forwarded during transfer")
+    let request = WriteRequest(
+      operation: .none, partition: partition, key: key, encoded: encoded, keepsSiblings: true,
+      waitsForSync: false, wantsReceipt: false)
+    send(.write(request), to: target)
+  }
+
+  mutating func serveList(_ request: ListRequest, from: Address) {
+    guard runs(request.partition), let vnodes else { return }
+    let reply = ListReply(
+      operation: request.operation, partition: request.partition,
+      result: vnodes.list(request, ringSize: view.ring.size))
+    send(.listReply(reply), to: from)
+  }
+}
