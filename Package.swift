@@ -59,12 +59,12 @@ var targets: [Target] = [
   module(
     "KVClient",
     ["KVBase", "KVModel", "KVProtocol", "KVTransport", nio("NIOCore"), nio("NIOPosix")]),
-  module("SpineServices", ["KVClient", "KVModel", "CCrypto"]),
+  module("SpineServices", ["KVBase", "KVClient", "KVModel", "CCrypto"]),
   module("KVSimulator", ["KVBase", "KVModel", "KVStorage", "KVCluster", "KVNode"]),
 
   executable("spinekvd", ["KVServer", argumentParser]),
   executable("ring-admin", ["KVServer", argumentParser]),
-  executable("spine", ["SpineServices", "KVClient", argumentParser]),
+  executable("spine", ["SpineServices", "KVClient", "KVBase", argumentParser]),
   executable("kvsim", ["KVSimulator", argumentParser]),
   executable("kvstress", ["KVStorage", "KVBase", argumentParser]),
   executable(
@@ -79,7 +79,7 @@ var targets: [Target] = [
   tests("KVTransportTests", ["KVTransport", "KVBase", nio("NIOCore"), nio("NIOPosix")]),
   tests("KVServerTests", ["KVServer", "KVModel", "KVBase"]),
   tests("KVClientTests", ["KVClient", "KVModel", "KVProtocol", "KVBase"]),
-  tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel"]),
+  tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
   tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),
   tests("IntegrationTests", ["KVClient", "KVModel", "KVBase"]),
   tests("ConformanceTests", [], exclude: ["Python"]),

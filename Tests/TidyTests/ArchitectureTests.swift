@@ -14,7 +14,7 @@ import Testing
     "KVNode": ["KVBase", "KVModel", "KVCluster", "KVStorage"],
     "KVTransport": ["KVBase", "NIOCore", "NIOPosix", "Synchronization"],
     "KVSimulator": ["KVBase", "KVModel", "KVStorage", "KVCluster", "KVNode"],
-    "SpineServices": ["KVClient", "KVModel", "CCrypto", "Foundation", "Synchronization"],
+    "SpineServices": ["KVBase", "KVClient", "KVModel", "CCrypto", "Foundation", "Synchronization"],
   ]
 
   /// Modules whose every decision must follow from what they are told.
