@@ -7,6 +7,9 @@ public enum ClusterError {
   /// A stored metadata value does not decode.
   public static let malformedMetadataCode: UInt16 = 2002
 
+  /// A key of the store is no object's name.
+  public static let malformedKeyCode: UInt16 = 2003
+
   static func malformedMetadata(_ name: String) -> ReplicaStoreFailure {
     ReplicaStoreFailure(
       code: malformedMetadataCode, description: "the stored value of \(name) does not decode")

@@ -1,0 +1,101 @@
+import KVBase
+import KVCluster
+import KVModel
+
+/// How the names of objects become keys of the store.
+///
+/// ```
+/// object    u16 partition | escaped type | escaped bucket | key
+/// metadata  FF FF | name
+/// escaped   each 00 as 00 FF, then 00 01 as the end
+/// ```
+///
+/// The order of the keys is that of (partition, type, bucket, key), so a partition is one range and a
+/// bucket within it another. No partition number reaches FFFF.
+///
+/// **On disk**: Docs/Formats.md.
+enum KeyLayout {
+  private static let metadataPrefix: Bytes = [0xFF, 0xFF]
+
+  /// The store's key of an object.
+  static func objectKey(_ key: ObjectKey, _ partition: PartitionID) -> Bytes {
+    bucketPrefix(key.bucket, partition, room: key.key.count) + key.key
+  }
+
+  /// The store's key of a metadata value.
+  static func metadataKey(_ name: String) -> Bytes { metadataPrefix + Bytes(name.utf8) }
+
+  /// The range of a partition, or of one bucket within it.
+  static func range(
+    _ partition: PartitionID, _ bucket: BucketID?
+  ) -> (lower: Bytes, upper: Bytes) {
+    guard let bucket else {
+      return (prefix(partition), prefix(PartitionID(partition.index + 1)))
+    }
+    let lower = bucketPrefix(bucket, partition, room: 0)
+    var upper = lower
+    // The prefix ends in 00 01, which no longer key of another bucket continues.
+    upper[upper.count - 1] = 2
+    return (lower, upper)
+  }
+
+  /// The smallest key that follows `key`.
+  static func successor(of key: Bytes) -> Bytes { key + [0] }
+
+  /// The partition of an object's key; nil for metadata.
+  static func partition(of key: Bytes) -> PartitionID? {
+    guard key.count >= 2, !key.starts(with: metadataPrefix) else { return nil }
+    return PartitionID(Int(key[0]) << 8 | Int(key[1]))
+  }
+
+  /// The name behind an object's key; nil when it is none.
+  static func objectKey(decoding bytes: Bytes) -> ObjectKey? {
+    guard bytes.count >= 2 else { return nil }
+    var position = 2
+    guard let type = unescape(bytes, &position), let name = unescape(bytes, &position) else {
+      return nil
+    }
+    return ObjectKey(
+      bucket: BucketID(type: type, name: name), key: Bytes(bytes[position...]))
+  }
+
+  private static func prefix(_ partition: PartitionID) -> Bytes {
+    [UInt8(partition.index >> 8), UInt8(partition.index & 0xFF)]
+  }
+
+  private static func bucketPrefix(
+    _ bucket: BucketID, _ partition: PartitionID, room: Int
+  ) -> Bytes {
+    var result = prefix(partition)
+    result.reserveCapacity(8 + bucket.type.count + bucket.name.count + room)
+    for part in [bucket.type, bucket.name] {
+      for byte in part {
+        result.append(byte)
+        if byte == 0 { result.append(0xFF) }
+      }
+      result.append(0)
+      result.append(1)
+    }
+    return result
+  }
+
+  private static func unescape(_ bytes: Bytes, _ position: inout Int) -> Bytes? {
+    var part: Bytes = []
+    while position < bytes.count {
+      let byte = bytes[position]
+      position += 1
+      guard byte == 0 else {
+        part.append(byte)
+        continue
+      }
+      guard position < bytes.count else { return nil }
+      defer { position += 1 }
+      switch bytes[position] {
+      case 0xFF: part.append(0)
+      case 1: return part
+      default: return nil
+      }
+    }
+    return nil
+  }
+}
