@@ -1,0 +1,168 @@
+import KVBase
+import KVModel
+
+/// A join that this node has asked for.
+struct JoinAttempt: Sendable {
+  /// The operator's request.
+  var id: UInt64
+  /// A member of the cluster to join.
+  var endpoint: Endpoint
+  /// When to give up.
+  var deadline: Instant
+  /// When to ask again.
+  var nextRequest: Instant
+}
+
+/// Becoming a member: the newcomer's side and the cluster's.
+///
+/// ```
+/// newcomer            any member          claimant
+///    │ joinRequest ──────▶│ joinRequest ──────▶│  stages the join
+///    │◀────────────────────────── ring ────────│
+/// ```
+extension Membership {
+  // MARK: The newcomer
+
+  mutating func startJoin(_ endpoint: Endpoint, id: UInt64) {
+    guard endpoint != configuration.member.endpoint else {
+      pending.append(.adminReply(id: id, .refused(Self.joinItselfText)))
+      return
+    }
+    guard state.isSingleton else {
+      pending.append(
+        .adminReply(id: id, .refused("Failed: This node is already a member of a cluster")))
+      return
+    }
+    guard joinAttempt == nil else {
+      pending.append(.adminReply(id: id, .refused(Self.tryAgainText)))
+      return
+    }
+    joinAttempt = JoinAttempt(
+      id: id, endpoint: endpoint, deadline: now.instant + configuration.adminTimeout,
+      nextRequest: now.instant)
+  }
+
+  mutating func continueJoin() {
+    guard let attempt = joinAttempt else { return }
+    if attempt.deadline <= now.instant {
+      finishJoin(.refused("Node \(attempt.endpoint) is not reachable!"))
+    } else if attempt.nextRequest <= now.instant {
+      joinAttempt?.nextRequest = now.instant + configuration.gossipInterval
+      send(
+        .joinRequest(configuration.member, ringSize: state.owners.count), to: attempt.endpoint)
+    }
+  }
+
+  private mutating func finishJoin(_ reply: AdminReply) {
+    guard let attempt = joinAttempt else { return }
+    joinAttempt = nil
+    pending.append(.adminReply(id: attempt.id, reply))
+  }
+
+  /// A message of another cluster: to a node that asks to join it, or by mistake.
+  mutating func receiveForeign(_ message: MembershipMessage, from sender: NodeID) {
+    switch message.body {
+    case .joinRequest(let member, let ringSize):
+      receiveJoinRequest(member, ringSize: ringSize)
+    case .joinRefused(let reason): finishJoin(.refused(reason))
+    case .ring(let theirs): receiveForeign(theirs, from: sender)
+    case .notJoined: dropNewcomer(sender)
+    case .ping, .greeting, .facts, .pingRequest, .ringRequest:
+      // Their ring lists this node, or they would not ask. Not while a join is under way: then the
+      // ring that makes it true may just be behind the ping.
+      if joinAttempt == nil { send(.notJoined, to: sender) }
+    case .pong, .targetAnswered, .propertySummary, .propertyRequest, .properties, .adminRequest,
+      .adminReply:
+      break
+    }
+  }
+
+  private mutating func receiveForeign(_ theirs: RingState, from sender: NodeID) {
+    guard theirs.member(local) != nil, let member = theirs.member(sender) else { return }
+    guard let attempt = joinAttempt else {
+      send(.notJoined, to: member.endpoint)
+      return
+    }
+    guard theirs.owners.count == state.owners.count else {
+      finishJoin(
+        .refused("Failed: \(member.name) has a different ring_creation_size"))
+      return
+    }
+    // The cluster's properties replace those of the lone node, as its ring does.
+    properties = PropertyTable()
+    adopt(theirs)
+    let target = theirs.members.first { $0.endpoint == attempt.endpoint } ?? member
+    finishJoin(
+      .done(
+        "Success: staged join request for '\(configuration.member.name)' to '\(target.name)'"))
+    log(.info, "joined the cluster of \(state.name(of: state.claimant))")
+    for node in randomMembers(Self.fanout) { send(.greeting, to: node) }
+    detect { $0.start(at: $1, into: &$2) }
+  }
+
+  // MARK: The cluster
+
+  mutating func receiveJoinRequest(_ newcomer: Member, ringSize: Int) {
+    guard newcomer.id != local else {
+      send(.joinRefused(Self.joinItselfText), to: newcomer.endpoint)
+      return
+    }
+    guard isClaimant else {
+      if localStatus == .joining {
+        send(.joinRefused(Self.tryAgainText), to: newcomer.endpoint)
+      } else {
+        send(.joinRequest(newcomer, ringSize: ringSize), to: state.claimant)
+      }
+      return
+    }
+    if let refusal = refusal(of: newcomer, ringSize: ringSize) {
+      send(.joinRefused(refusal), to: newcomer.endpoint)
+      return
+    }
+    if let known = state.member(newcomer.id) {
+      // Asked again, or a member that lost its disk: it is in the ring already.
+      if known.status != .joining {
+        log(.warning, "\(newcomer.name) has joined again, without its data")
+      }
+      if !Self.isSameNode(known, newcomer) {
+        change { $0.update(newcomer) }
+      }
+    } else {
+      change { _ = $0.stageJoin(newcomer) }
+    }
+    send(.ring(state), to: newcomer.endpoint)
+  }
+
+  private func refusal(of newcomer: Member, ringSize: Int) -> String? {
+    guard joinAttempt == nil else { return Self.tryAgainText }
+    guard ringSize == state.owners.count else {
+      return "Failed: \(configuration.member.name) has a different ring_creation_size"
+    }
+    guard let known = state.member(newcomer.id) else {
+      return state.members.count < RingState.memberLimit
+        ? nil : "Failed: a cluster has at most \(RingState.memberLimit) members"
+    }
+    // A member with the same name, elsewhere and alive: the newcomer is misnamed.
+    if known.endpoint != newcomer.endpoint, detector.isReachable(known.id), known.status != .joining
+    {
+      return "Failed: '\(known.name)' is already a member at \(known.endpoint)."
+    }
+    return nil
+  }
+
+  static func isSameNode(_ a: Member, _ b: Member) -> Bool {
+    a.endpoint == b.endpoint && a.clientEndpoint == b.clientEndpoint
+      && a.shardCount == b.shardCount
+  }
+
+  /// A newcomer does not know of its join, having given up waiting: then it is no member.
+  private mutating func dropNewcomer(_ node: NodeID) {
+    guard isClaimant, let member = state.member(node), member.status == .joining else { return }
+    log(.info, "\(member.name) has given up joining")
+    change { $0.remove(node) }
+  }
+
+  static let joinItselfText = "Failed: This node cannot join itself in a cluster"
+  static let tryAgainText = "Join failed. Try again in a few moments."
+  static let departedText = "This node has left its cluster; start it again to use it."
+}

@@ -1,0 +1,92 @@
+import KVBase
+import KVModel
+
+/// What committing the staged changes of a state leads to.
+struct RingPlan: Sendable {
+  /// The state after the commit, with the version still to be set.
+  var next: RingState
+  /// Equal for equal plans: a commit is only done when the operator saw this very plan.
+  var digest: UInt64
+  /// Moves of partitions, with and without their data, sorted by names.
+  var moves: [ClusterPlan.Move]
+  /// Things an operator should know before committing.
+  var warnings: [String]
+
+  /// The plan for what is staged in `state`. Cost is that of a ``Claim``.
+  init(for state: RingState, targetNVal: Int) {
+    var next = state
+    var future = state.futureOwners
+    var lost: [String] = []
+    for change in state.staged {
+      switch change {
+      case .join(let node): next.setStatus(.valid, of: node)
+      case .leave(let node): next.setStatus(.leaving, of: node)
+      case .forceRemove(let node):
+        lost.append(state.name(of: node))
+        next.remove(node)
+      case .replace(let old, let new):
+        next.setStatus(.leaving, of: old)
+        next.setStatus(.valid, of: new)
+        future = future.map { $0 == old ? new : $0 }
+      }
+    }
+    next.staged = []
+    let claimers = next.members.filter { $0.status == .valid || $0.status == .down }.map(\.id)
+    let claim = Claim(owners: future, claimers: claimers, targetNVal: targetNVal)
+    next.assign(claim.owners)
+    next.settle()
+    self.next = next
+    moves = Self.moves(from: state, to: next, targets: claim.owners)
+    warnings = lost.map { "All of '\($0)' replicas will be lost" }
+    if Claim.sharesNodes(claim.owners, n: targetNVal) {
+      warnings.append("Not all replicas will be on distinct nodes")
+    }
+    digest = Self.digest(of: state, future: future, targets: claim.owners)
+  }
+
+  private static func digest(of state: RingState, future: [NodeID], targets: [NodeID]) -> UInt64 {
+    var writer = ByteWriter()
+    writer.write(list: state.staged) { $1.encode(into: &$0) }
+    writer.write(list: state.members) { $1.encode(into: &$0) }
+    writer.write(list: future) { $1.encode(into: &$0) }
+    writer.write(list: targets) { $1.encode(into: &$0) }
+    return StableHash.hash(writer.bytes)
+  }
+
+  private static func moves(
+    from state: RingState, to next: RingState, targets: [NodeID]
+  ) -> [ClusterPlan.Move] {
+    struct Kind: Hashable {
+      var from: NodeID
+      var to: NodeID
+      var transfersData: Bool
+    }
+    let pending = Set(next.transfers.map(\.partition.index))
+    var counts: [Kind: Int] = [:]
+    for (index, owner) in state.owners.enumerated() where owner != targets[index] {
+      let kind = Kind(from: owner, to: targets[index], transfersData: pending.contains(index))
+      counts[kind, default: 0] += 1
+    }
+    return counts.map { kind, count in
+      ClusterPlan.Move(
+        from: state.name(of: kind.from), to: state.name(of: kind.to), count: count,
+        transfersData: kind.transfersData)
+    }.sorted { ($0.from, $0.to, $0.count) < ($1.from, $1.to, $1.count) }
+  }
+}
+
+extension RingState {
+  /// Makes `targets` the future owners: by a transfer where the present owner still has the data to
+  /// give, at once where it has not.
+  mutating func assign(_ targets: [NodeID]) {
+    transfers = []
+    for (index, owner) in owners.enumerated() where owner != targets[index] {
+      if let holder = member(owner), holder.status != .down {
+        transfers.append(
+          PendingTransfer(partition: PartitionID(index), from: owner, to: targets[index]))
+      } else {
+        owners[index] = targets[index]
+      }
+    }
+  }
+}

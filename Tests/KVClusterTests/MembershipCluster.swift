@@ -1,0 +1,231 @@
+import KVBase
+import KVCluster
+import KVModel
+
+/// Several memberships on a simulated network, and shards that finish transfers after a while.
+///
+/// Everything follows from the seed: delays of 1 to 20 ms, losses when asked for.
+struct MembershipCluster {
+  private enum Event {
+    case deliver(Bytes, from: Int, to: Int)
+    case inject(MembershipEvent, at: Int, run: Int)
+  }
+
+  struct Node {
+    var member: Member
+    var membership: Membership?
+    var saved: Bytes?
+    var run = 0
+    var hasDeparted = false
+    var replies: [UInt64: AdminReply] = [:]
+    var views: [UInt64] = []
+  }
+
+  var nodes: [Node] = []
+  var lossProbability = 0.0
+  /// Pairs (from, to) that no message passes.
+  var cut: Set<[Int]> = []
+  var logs: [String] = []
+  var sentCount = 0
+  private(set) var time: UInt64 = 1_000_000_000
+  private var queue: [(time: UInt64, order: Int, event: Event)] = []
+  private var order = 0
+  private var random: SeededRandom
+  private var nextID: UInt64 = 0
+  private let ringSize: Int
+
+  init(seed: UInt64, count: Int, ringSize: Int = 64) {
+    random = SeededRandom(seed: seed)
+    self.ringSize = ringSize
+    for index in 0..<count { add(ringSize: ringSize, name: "n\(index)@host") }
+  }
+
+  mutating func add(ringSize: Int, name: String) {
+    let port = UInt16(8000 + nodes.count)
+    let member = Member(
+      name: name, endpoint: Endpoint(host: "10.0.0.1", port: port),
+      clientEndpoint: Endpoint(host: "10.0.0.1", port: port + 1000), shardCount: 2, status: .valid)
+    nodes.append(Node(member: member))
+    start(nodes.count - 1, ringSize: ringSize)
+  }
+
+  // MARK: Faults
+
+  mutating func start(_ index: Int, ringSize: Int? = nil) {
+    let configuration = MembershipConfiguration(
+      member: nodes[index].member, ringSize: ringSize ?? self.ringSize, seed: random.next())
+    nodes[index].membership = try? Membership(
+      configuration: configuration, restored: nodes[index].saved)
+    nodes[index].run += 1
+    nodes[index].hasDeparted = false
+    step(index, .start)
+  }
+
+  mutating func kill(_ index: Int) {
+    nodes[index].membership = nil
+    nodes[index].run += 1
+    let id = nodes[index].member.id
+    for other in nodes.indices where nodes[other].membership != nil {
+      push(.inject(.peerDisconnected(id), at: other, run: nodes[other].run))
+    }
+  }
+
+  mutating func isolate(_ group: [Int]) {
+    for a in nodes.indices {
+      for b in nodes.indices where group.contains(a) != group.contains(b) { cut.insert([a, b]) }
+    }
+  }
+
+  // MARK: Running
+
+  private mutating func push(_ event: Event, delay: UInt64? = nil) {
+    order += 1
+    let delay = delay ?? UInt64(1 + random.below(20)) * 1_000_000
+    queue.append((time + delay, order, event))
+  }
+
+  var now: Now {
+    Now(instant: Instant(nanoseconds: time), wallClock: WallClock(microseconds: time / 1000))
+  }
+
+  mutating func run(for seconds: Double) {
+    run(until: time + UInt64(seconds * 1e9)) { _ in false }
+  }
+
+  /// Runs until `condition` holds; false when it did not within the time.
+  mutating func run(for seconds: Double, until condition: (borrowing Self) -> Bool) -> Bool {
+    run(until: time + UInt64(seconds * 1e9), condition)
+    return condition(self)
+  }
+
+  private mutating func run(until end: UInt64, _ condition: (borrowing Self) -> Bool) {
+    while !condition(self) {
+      let event = queue.indices.min {
+        (queue[$0].time, queue[$0].order) < (queue[$1].time, queue[$1].order)
+      }
+      let timer = nodes.indices.filter { nodes[$0].membership != nil }
+        .map { ($0, nodes[$0].membership?.nextDeadline.nanoseconds ?? .max) }.min { $0.1 < $1.1 }
+      let nextTimer = timer?.1 ?? .max
+      let nextEvent = event.map { queue[$0].time } ?? .max
+      guard min(nextTimer, nextEvent) <= end else {
+        time = end
+        return
+      }
+      time = max(time, min(nextTimer, nextEvent))
+      if let event, nextEvent <= nextTimer {
+        perform(queue.remove(at: event).event)
+      } else if let timer {
+        step(timer.0, .timer)
+      }
+    }
+  }
+
+  private mutating func perform(_ event: Event) {
+    switch event {
+    case .deliver(let bytes, let from, let to):
+      guard !cut.contains([from, to]) else { return }
+      step(to, .message(bytes, from: nodes[from].member.id))
+    case .inject(let event, let index, let run):
+      if nodes[index].run == run { step(index, event) }
+    }
+  }
+
+  mutating func step(_ index: Int, _ event: MembershipEvent) {
+    guard var membership = nodes[index].membership else { return }
+    var effects: [MembershipEffect] = []
+    membership.step(event, at: now, into: &effects)
+    membership.checkInvariants()
+    nodes[index].membership = membership
+    for effect in effects { perform(effect, of: index) }
+  }
+
+  private mutating func perform(_ effect: MembershipEffect, of index: Int) {
+    switch effect {
+    case .send(let bytes, let id):
+      post(bytes, from: index, to: nodes.firstIndex { $0.member.id == id })
+    case .sendToEndpoint(let bytes, let endpoint):
+      post(bytes, from: index, to: nodes.firstIndex { $0.member.endpoint == endpoint })
+    case .viewChanged: noteView(index)
+    case .persist(let bytes): nodes[index].saved = bytes
+    case .adminReply(let id, let reply): nodes[index].replies[id] = reply
+    case .log(let level, let text): logs.append("\(time / 1_000_000) n\(index) \(level) \(text)")
+    case .departed: nodes[index].hasDeparted = true
+    }
+  }
+
+  private mutating func post(_ bytes: Bytes, from: Int, to: Int?) {
+    sentCount += 1
+    guard let to else { return }
+    if nodes[to].membership == nil {
+      let id = nodes[to].member.id
+      push(.inject(.peerDisconnected(id), at: from, run: nodes[from].run))
+    } else if !random.chance(lossProbability) {
+      push(.deliver(bytes, from: from, to: to))
+    }
+  }
+
+  /// The shard sees the view and, after some time, is done with each transfer it sends.
+  private mutating func noteView(_ index: Int) {
+    guard let view = nodes[index].membership?.view else { return }
+    nodes[index].views.append(view.version)
+    for transfer in view.transfers where transfer.from == nodes[index].member.id {
+      push(
+        .inject(.transferCompleted(transfer), at: index, run: nodes[index].run),
+        delay: UInt64(20 + random.below(500)) * 1_000_000)
+    }
+  }
+
+  // MARK: Operators
+
+  /// Gives a command and runs until it is answered.
+  mutating func ask(_ index: Int, _ command: AdminCommand) -> AdminReply? {
+    nextID += 1
+    let id = nextID
+    step(index, .admin(id: id, command))
+    _ = run(for: 40) { $0.nodes[index].replies[id] != nil }
+    return nodes[index].replies[id]
+  }
+
+  mutating func status(_ index: Int) -> ClusterStatus? {
+    guard case .status(let status)? = ask(index, .status) else { return nil }
+    return status
+  }
+
+  mutating func join(_ index: Int, to target: Int = 0) -> AdminReply? {
+    ask(index, .join(nodes[target].member.endpoint))
+  }
+
+  /// Plans and commits what is staged.
+  mutating func commit(by index: Int = 0) -> AdminReply? {
+    guard case .plan? = ask(index, .plan) else { return nil }
+    return ask(index, .commit)
+  }
+
+  /// A cluster of all nodes, with every transfer done.
+  mutating func form() -> Bool {
+    for index in nodes.indices.dropFirst() {
+      guard case .done? = join(index) else { return false }
+    }
+    guard case .done? = commit() else { return false }
+    return run(for: 60) { $0.isSettled($0.nodes.count) }
+  }
+
+  // MARK: Observing
+
+  func name(_ index: Int) -> String { nodes[index].member.name }
+
+  var running: [Membership] { nodes.compactMap { $0.hasDeparted ? nil : $0.membership } }
+
+  /// Whether all running nodes agree on a ring of so many valid members, with nothing on the move.
+  borrowing func isSettled(_ count: Int) -> Bool {
+    guard let first = running.first?.view else { return false }
+    guard first.members.count == count, first.transfers.isEmpty else { return false }
+    guard first.members.allSatisfy({ $0.status == .valid }) else { return false }
+    return running.allSatisfy { member in
+      let view = member.view
+      return view.version == first.version && view.ring == first.ring
+        && view.members == first.members && view.properties == first.properties
+        && view.unavailable.isEmpty
+    }
+  }
+}
