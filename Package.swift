@@ -53,8 +53,8 @@ var targets: [Target] = [
       "KVBase", "KVModel", "KVProtocol", "KVStorage", "KVCluster", "KVNode", "KVTransport",
       nio("NIOCore"), nio("NIOPosix"),
       .product(name: "Hummingbird", package: "hummingbird"),
+      .product(name: "HummingbirdCore", package: "hummingbird"),
       .product(name: "Logging", package: "swift-log"),
-      .product(name: "TOMLKit", package: "TOMLKit"),
     ]),
   module(
     "KVClient",
@@ -110,7 +110,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
-    .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
   ],
   targets: targets,
   swiftLanguageModes: [.v6]

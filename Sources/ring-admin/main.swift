@@ -1,1 +1,4 @@
-print("")
+import ArgumentParser
+import Foundation
+
+exit(RingAdmin.runCommandLine())

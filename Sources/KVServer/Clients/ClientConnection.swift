@@ -1,0 +1,146 @@
+import KVBase
+import KVModel
+import KVNode
+import KVTransport
+import NIOCore
+import Synchronization
+
+/// One client connection: joins its session to the connection and to the shard that serves it.
+///
+/// **Concurrency**: belongs to the connection's event loop. Replies reach it from the shard's thread
+/// through the loop's ``ReplyInbox``.
+final class ClientConnection {
+  private let connection: FrameConnection
+  private let driver: ShardDriver
+  private let inbox: ReplyInbox
+  private var session: ClientSession?
+  private var tokens: UInt64 = 0
+  /// The request whose replies are awaited.
+  private var current: (token: UInt64, reply: (ClientReply) -> Void)?
+
+  init(
+    connection: FrameConnection, driver: ShardDriver, inbox: ReplyInbox, nodeName: String,
+    limits: ClientSessionLimits
+  ) {
+    self.connection = connection
+    self.driver = driver
+    self.inbox = inbox
+    let environment = ClientSessionEnvironment(
+      nodeName: nodeName, serverVersion: "3.4.0",
+      submit: { [weak self] in self?.submit($0, $1) ?? {} },
+      write: { connection.send($0) == .queued },
+      setReading: { connection.setReading($0) },
+      close: { connection.close() })
+    session = ClientSession(environment: environment, limits: limits)
+  }
+
+  func receive(_ event: FrameEvent) {
+    switch event {
+    case .frame(let payload): session?.received(payload)
+    case .violation(.empty): session?.receivedBrokenFrame(nil)
+    case .violation(.tooLarge(let announced)):
+      session?.receivedBrokenFrame("a frame of \(announced) bytes exceeds the limit")
+    case .writable: break
+    case .closed:
+      session?.connectionClosed()
+      session = nil
+      current = nil
+    }
+  }
+
+  /// Takes a reply that the shard gave for the request with the token.
+  func deliver(_ reply: ClientReply, token: UInt64, isFinal: Bool) {
+    guard let current, current.token == token else { return }
+    if isFinal { self.current = nil }
+    current.reply(reply)
+  }
+
+  private func submit(
+    _ request: ClientRequest, _ reply: @escaping (ClientReply) -> Void
+  ) -> ClientSessionEnvironment.Cancel {
+    tokens += 1
+    let token = tokens
+    current = (token, reply)
+    let inbox = inbox
+    let receiver = NIOLoopBound(WeakReference(self), eventLoop: connection.eventLoop)
+    let id = driver.submit(request, byteCount: request.approximateByteCount) { reply, isFinal in
+      inbox.post(
+        ReplyInbox.Item(receiver: receiver, token: token, reply: reply, isFinal: isFinal))
+    }
+    guard let id else {
+      deliver(.failure(.overload), token: token, isFinal: true)
+      return {}
+    }
+    return { [weak self, driver] in
+      if self?.current?.token == token { self?.current = nil }
+      driver.cancel(id)
+    }
+  }
+}
+
+/// A reference that does not keep a connection alive whose replies are still to come.
+final class WeakReference<Object: AnyObject> {
+  weak var object: Object?
+
+  init(_ object: Object) { self.object = object }
+}
+
+/// Replies on their way to the connections of one event loop: however many arrive while the loop is
+/// busy, it is woken once.
+///
+/// **Concurrency**: ``post(_:)`` from any thread.
+final class ReplyInbox: Sendable {
+  struct Item: Sendable {
+    var receiver: NIOLoopBound<WeakReference<ClientConnection>>
+    var token: UInt64
+    var reply: ClientReply
+    var isFinal: Bool
+  }
+
+  private let eventLoop: any EventLoop
+  private let items = Mutex<[Item]>([])
+
+  init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+  func post(_ item: Item) {
+    let isFirst = items.withLock { items in
+      items.append(item)
+      return items.count == 1
+    }
+    if isFirst { eventLoop.execute { self.drain() } }
+  }
+
+  private func drain() {
+    let batch = items.withLock { items in
+      defer { items = [] }
+      return items
+    }
+    for item in batch {
+      item.receiver.value.object?.deliver(item.reply, token: item.token, isFinal: item.isFinal)
+    }
+  }
+}
+
+/// The inbox of each event loop.
+final class InboxTable: Sendable {
+  private let inboxes = Mutex<[ObjectIdentifier: ReplyInbox]>([:])
+
+  func inbox(of eventLoop: any EventLoop) -> ReplyInbox {
+    inboxes.withLock { inboxes in
+      if let inbox = inboxes[ObjectIdentifier(eventLoop)] { return inbox }
+      let inbox = ReplyInbox(eventLoop: eventLoop)
+      inboxes[ObjectIdentifier(eventLoop)] = inbox
+      return inbox
+    }
+  }
+}
+
+extension ClientRequest {
+  /// About how much memory the request holds while it waits.
+  fileprivate var approximateByteCount: Int {
+    switch self {
+    case .put(let key, _, let content, _): 256 + key.key.count + content.value.count
+    default: 256
+    }
+  }
+}

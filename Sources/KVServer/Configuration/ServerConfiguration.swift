@@ -1,0 +1,113 @@
+public import KVCluster
+
+/// Every setting of a node, checked. The values given here are the defaults.
+///
+/// Each property is one key of the configuration file; ``Setting/all`` says how they are named,
+/// what they accept and what they are for.
+public struct ServerConfiguration: Hashable, Sendable {
+  /// The node's name, which is its identity in the cluster.
+  public var nodeName = "spinekv@127.0.0.1"
+  /// Where everything is kept.
+  public var dataDirectory = "./data"
+  /// Shards of a new data directory; 0 for one per processor.
+  public var shardCount = 0
+  /// Partitions of a new ring.
+  public var ringSize = 64
+  /// Where the process id is written; empty for nowhere.
+  public var pidFile = ""
+  /// The longest a stop in order may take.
+  public var stopTimeout: Duration = .seconds(30)
+
+  /// Where protobuf clients are served.
+  public var clientEndpoint = Endpoint(host: "127.0.0.1", port: 8087)
+  /// Where the status page, metrics and the admin interface are served.
+  public var httpEndpoint = Endpoint(host: "127.0.0.1", port: 8098)
+  /// Where other nodes connect.
+  public var peerEndpoint = Endpoint(host: "127.0.0.1", port: 8099)
+  /// What other nodes are told about ``clientEndpoint``; nil for that itself.
+  public var advertisedClientEndpoint: Endpoint?
+  /// What other nodes are told about ``peerEndpoint``; nil for that itself.
+  public var advertisedPeerEndpoint: Endpoint?
+
+  /// The most client connections; more are closed at once.
+  public var clientConnectionLimit = 4096
+  /// The most requests of one connection that wait or are under way.
+  public var clientPipelineLimit = 128
+  /// The largest client frame, in bytes.
+  public var clientFrameByteLimit = 64 << 20
+
+  /// The largest HTTP request body, in bytes.
+  public var httpBodyByteLimit = 64 << 10
+  /// The most HTTP connections.
+  public var httpConnectionLimit = 256
+  /// How long an admin command may take.
+  public var adminTimeout: Duration = .seconds(30)
+
+  /// The largest peer message, in bytes.
+  public var peerFrameByteLimit = 64 << 20
+  /// Bytes that may wait for one peer before messages to it are dropped.
+  public var peerQueueByteLimit = 128 << 20
+  /// The pause before a connection to a peer is tried again, at first.
+  public var peerReconnectMinimum: Duration = .milliseconds(50)
+  /// The same after many failures.
+  public var peerReconnectMaximum: Duration = .seconds(2)
+
+  /// How long a request may take when it does not say.
+  public var requestTimeout: Duration = .seconds(60)
+  /// The most requests under way in one shard.
+  public var requestLimit = 10_000
+  /// The most events that wait for one shard.
+  public var mailboxLimit = 65_536
+  /// The most bytes of events that wait for one shard.
+  public var mailboxByteLimit = 256 << 20
+  /// The largest object, in bytes.
+  public var objectByteLimit = 50 << 20
+  /// The most siblings of an object.
+  public var siblingLimit = 100
+  /// Objects up to this size are sent whole by all replicas of a read.
+  public var inlineByteLimit = 16 << 10
+
+  /// How often a member is probed.
+  public var probeInterval: Duration = .milliseconds(200)
+  /// How long a probe may go unanswered.
+  public var probeTimeout: Duration = .milliseconds(300)
+  /// How long a member stays suspect.
+  public var suspicionTimeout: Duration = .milliseconds(800)
+  /// How often ring and metadata are compared with a random member.
+  public var gossipInterval: Duration = .seconds(1)
+  /// How often a shard looks for partitions to hand off.
+  public var handoffInterval: Duration = .seconds(1)
+  /// The most handoffs that one shard sends at once.
+  public var handoffLimit = 2
+
+  /// Whether writes are flushed to disk before they are acknowledged.
+  public var syncByDefault = true
+  /// A memtable of this size is written out, per shard.
+  public var memtableByteCount = 32 << 20
+  /// The block cache of one shard, in bytes.
+  public var blockCacheByteCount = 64 << 20
+
+  /// The least severe level that is logged.
+  public var logLevel = "info"
+  /// `text` or `json`.
+  public var logFormat = "text"
+  /// Where the log goes; empty for standard error.
+  public var logFile = ""
+
+  /// The defaults.
+  public init() {}
+
+  /// The address other nodes use for peers.
+  var publicPeerEndpoint: Endpoint { advertised(advertisedPeerEndpoint ?? peerEndpoint) }
+
+  /// The address other nodes give to clients.
+  var publicClientEndpoint: Endpoint { advertised(advertisedClientEndpoint ?? clientEndpoint) }
+
+  /// A wildcard address means nothing elsewhere: the host in the node's name stands for it.
+  private func advertised(_ endpoint: Endpoint) -> Endpoint {
+    guard endpoint.host == "0.0.0.0" || endpoint.host == "::",
+      let at = nodeName.lastIndex(of: "@")
+    else { return endpoint }
+    return Endpoint(host: String(nodeName[nodeName.index(after: at)...]), port: endpoint.port)
+  }
+}

@@ -1,0 +1,203 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import KVCluster
+import Logging
+import NIOCore
+import Synchronization
+
+/// The HTTP port: status page, statistics, metrics, ping, and the admin interface.
+///
+/// ```
+/// GET  /                          the status page
+/// GET  /ping                      OK
+/// GET  /stats                     one flat JSON object
+/// GET  /metrics                   Prometheus text format
+/// GET  /admin/status              the cluster as this node sees it
+/// POST /admin/cluster/join        {"peer": "host:port"}
+/// POST /admin/cluster/leave       {"node": name}, or no body for this node
+/// POST /admin/cluster/force-remove {"node": name}
+/// POST /admin/cluster/replace     {"node": name, "with": name}
+/// POST /admin/cluster/plan|commit|clear
+/// POST /admin/down                {"node": name}
+/// ```
+///
+/// Admin answers are the documents of ``AdminDocument``: 200 when done, 409 when the cluster
+/// refuses, 400 for a body that does not fit, 503 when the node does not answer in time.
+struct HTTPInterface: Sendable {
+  /// What the interface needs of its node.
+  struct Node: Sendable {
+    var administer: @Sendable (AdminCommand) async -> AdminReply?
+    var statistics: @Sendable () async -> NodeStatistics
+  }
+
+  let node: Node
+  let configuration: ServerConfiguration
+
+  /// Serves until the task is cancelled; `bound` is told the port once.
+  func run(
+    on group: any EventLoopGroup, logger: Logger, bound: @escaping @Sendable (Int) -> Void
+  ) async throws {
+    var quiet = logger
+    // Hummingbird logs its own start and reports the cancellation that stops it as an error.
+    quiet.logLevel = .critical
+    let endpoint = configuration.httpEndpoint
+    let limit = configuration.httpConnectionLimit
+    let application = Application(
+      router: router(),
+      server: .http1(configuration: .init(idleTimeout: .seconds(60))),
+      configuration: ApplicationConfiguration(
+        address: .hostname(endpoint.host, port: Int(endpoint.port)), serverName: "SpineKV",
+        availableConnectionsDelegate: MaximumAvailableConnections(limit)),
+      onServerRunning: { channel in bound(channel.localAddress?.port ?? 0) },
+      eventLoopGroupProvider: .shared(group), logger: quiet)
+    try await application.runService(gracefulShutdownSignals: [])
+  }
+
+  private func router() -> Router<BasicRequestContext> {
+    let router = Router()
+    router.middlewares.add(JSONErrors())
+    router.get("ping") { _, _ in Self.text("OK") }
+    router.get("/") { _, _ in
+      let status = await self.status()
+      let statistics = await self.node.statistics()
+      return Self.response(
+        .ok, "text/html; charset=utf-8", StatusPage(statistics: statistics, status: status).html)
+    }
+    router.get("stats") { _, _ in
+      Self.response(.ok, "application/json", await self.node.statistics().json)
+    }
+    router.get("metrics") { _, _ in
+      Self.response(
+        .ok, "text/plain; version=0.0.4; charset=utf-8", await self.node.statistics().prometheus)
+    }
+    addAdmin(to: router)
+    return router
+  }
+
+  private func addAdmin(to router: Router<BasicRequestContext>) {
+    router.get("admin/status") { _, _ in await self.answer(.status) }
+    let cluster = router.group("admin/cluster")
+    cluster.post("plan") { _, _ in await self.answer(.plan) }
+    cluster.post("commit") { _, _ in await self.answer(.commit) }
+    cluster.post("clear") { _, _ in await self.answer(.clear) }
+    cluster.post("join") { request, _ in
+      let body = try await self.target(of: request)
+      guard let endpoint = body.peer.flatMap(SettingKind.endpoint) else {
+        throw BadRequest("expected {\"peer\": \"host:port\"}, the peer address of a member")
+      }
+      return await self.answer(.join(endpoint))
+    }
+    cluster.post("leave") { request, _ in
+      await self.answer(.leave(try await self.target(of: request).node))
+    }
+    cluster.post("force-remove") { request, _ in
+      await self.answer(.forceRemove(try await self.member(of: request)))
+    }
+    cluster.post("replace") { request, _ in
+      let body = try await self.target(of: request)
+      guard let old = body.node, let new = body.with else {
+        throw BadRequest("expected {\"node\": name, \"with\": name}")
+      }
+      return await self.answer(.replace(old, with: new))
+    }
+    router.post("admin/down") { request, _ in
+      await self.answer(.down(try await self.member(of: request)))
+    }
+  }
+
+  // MARK: Admin commands
+
+  private func status() async -> ClusterStatus? {
+    guard case .status(let status)? = await node.administer(.status) else { return nil }
+    return status
+  }
+
+  private func answer(_ command: AdminCommand) async -> Response {
+    switch await node.administer(command) {
+    case .done(let text): Self.json(.ok, AdminDocument.Outcome(ok: true, message: text))
+    case .refused(let text): Self.json(.conflict, AdminDocument.Outcome(ok: false, message: text))
+    case .plan(let plan): Self.json(.ok, AdminDocument.Plan(plan))
+    case .status(let status): Self.json(.ok, AdminDocument.Status(status))
+    case nil:
+      Self.json(
+        .serviceUnavailable,
+        AdminDocument.Outcome(
+          ok: false, message: "The node is overloaded or stopping. Try again in a few moments."))
+    }
+  }
+
+  private func target(of request: Request) async throws -> AdminDocument.Target {
+    var request = request
+    let buffer: ByteBuffer
+    do {
+      buffer = try await request.collectBody(upTo: configuration.httpBodyByteLimit)
+    } catch {
+      throw HTTPError(.contentTooLarge, message: "The body exceeds http.body_limit.")
+    }
+    guard buffer.readableBytes > 0 else { return AdminDocument.Target() }
+    do {
+      return try AdminDocument.decoder.decode(
+        AdminDocument.Target.self, from: Data(buffer.readableBytesView))
+    } catch {
+      throw BadRequest("The body is not the JSON object expected.")
+    }
+  }
+
+  private func member(of request: Request) async throws -> String {
+    guard let node = try await target(of: request).node else {
+      throw BadRequest("expected {\"node\": name}")
+    }
+    return node
+  }
+
+  // MARK: Responses
+
+  private static func text(_ text: String) -> Response {
+    response(.ok, "text/plain; charset=utf-8", text)
+  }
+
+  static func response(_ status: HTTPResponse.Status, _ type: String, _ body: String) -> Response {
+    Response(
+      status: status, headers: [.contentType: type, .cacheControl: "no-store"],
+      body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+  }
+
+  static func json(_ status: HTTPResponse.Status, _ document: some Encodable) -> Response {
+    guard let data = try? AdminDocument.encoder.encode(document) else {
+      return response(.internalServerError, "application/json", "{\"ok\":false}\n")
+    }
+    return response(status, "application/json", String(decoding: data, as: UTF8.self) + "\n")
+  }
+}
+
+/// A request whose body does not fit.
+private struct BadRequest: Error {
+  var message: String
+
+  init(_ message: String) { self.message = message }
+}
+
+/// Turns every failure of a route, also "no such path", into a JSON answer.
+private struct JSONErrors: RouterMiddleware {
+  func handle(
+    _ request: Request, context: BasicRequestContext,
+    next: (Request, BasicRequestContext) async throws -> Response
+  ) async throws -> Response {
+    do {
+      return try await next(request, context)
+    } catch let error as BadRequest {
+      return answer(.badRequest, error.message)
+    } catch let error as HTTPError {
+      let text =
+        error.status == .notFound
+        ? "There is nothing at \(request.uri.path)." : error.body ?? error.status.reasonPhrase
+      return answer(error.status, text)
+    }
+  }
+
+  private func answer(_ status: HTTPResponse.Status, _ message: String) -> Response {
+    HTTPInterface.json(status, AdminDocument.Outcome(ok: false, message: message))
+  }
+}

@@ -1,0 +1,223 @@
+import Foundation
+import KVBase
+import KVCluster
+import KVModel
+import KVNode
+import Synchronization
+
+/// Where the effects of a shard go that leave its thread.
+protocol ShardSurroundings: AnyObject, Sendable {
+  /// Carries a peer message to another shard, of this or another node; it may be dropped.
+  func send(_ message: Bytes, from shard: ShardIndex, to address: Address)
+  /// Carries a peer message to a node known only by its endpoint.
+  func send(_ message: Bytes, from shard: ShardIndex, to endpoint: Endpoint)
+  /// The members may have changed.
+  func membersChanged(_ members: [Member])
+  /// Writes a log line.
+  func log(_ level: LogLevel, _ text: String, shard: ShardIndex)
+}
+
+/// Runs one shard: a thread that takes events from a mailbox, steps the shard and performs its
+/// effects.
+///
+/// **Concurrency**: `submit`, `deliver`, `administer`, `inspect` and `stop` from any thread; the
+/// shard itself is touched by its thread only.
+final class ShardDriver: @unchecked Sendable {
+  /// What waits in the mailbox.
+  enum Item: Sendable {
+    case event(ShardEvent)
+    case request(RequestID, ClientRequest, received: Instant, ReplyHandler)
+    case admin(RequestID, AdminCommand, @Sendable (AdminReply) -> Void)
+    case inspect(@Sendable (ShardSnapshot) -> Void)
+  }
+
+  /// Takes a reply on the shard's thread; the flag tells the last one.
+  typealias ReplyHandler = @Sendable (ClientReply, Bool) -> Void
+
+  let index: ShardIndex
+  private let mailbox: Mailbox<Item>
+  private let surroundings: any ShardSurroundings
+  private let flusher: Flusher
+  private let nextRequest = Atomic<UInt64>(1)
+  private let stopped = Latch()
+
+  // Touched by the shard's thread only.
+  private var shard: Shard
+  private var effects: [ShardEffect] = []
+  private var requests: [RequestID: OpenRequest] = [:]
+  private var adminReplies: [RequestID: @Sendable (AdminReply) -> Void] = [:]
+  private var latencies = ShardLatencies()
+  private var members: [Member] = []
+  private var hasStopped = false
+
+  private struct OpenRequest {
+    var received: Instant
+    var kind: ShardLatencies.Kind?
+    var reply: ReplyHandler
+  }
+
+  /// A driver for one shard on its open store; `sync` makes everything up to a sequence durable and
+  /// is called by the driver's flush thread alone.
+  init(
+    configuration: ShardConfiguration, store: any ReplicaStore, limits: ServerConfiguration,
+    surroundings: any ShardSurroundings,
+    sync: @escaping @Sendable (UInt64) throws(ReplicaStoreFailure) -> UInt64
+  ) {
+    index = configuration.shard
+    let mailbox = Mailbox<Item>(
+      limit: limits.mailboxLimit, byteLimit: limits.mailboxByteLimit)
+    self.mailbox = mailbox
+    self.surroundings = surroundings
+    flusher = Flusher(name: "flush-\(configuration.shard.index)", sync: sync) { event in
+      mailbox.force(.event(event))
+    }
+    shard = Shard(configuration: configuration, store: store)
+  }
+
+  /// Starts the shard's thread and its flush thread.
+  func start() {
+    flusher.start()
+    startThread("shard-\(index.index)") { self.run() }
+  }
+
+  // MARK: Other threads
+
+  /// Hands a client's request to the shard. Nil when the mailbox is full: the caller answers
+  /// `overload` itself.
+  func submit(
+    _ request: ClientRequest, byteCount: Int, reply: @escaping ReplyHandler
+  ) -> RequestID? {
+    let id = RequestID(rawValue: nextRequest.wrappingAdd(1, ordering: .relaxed).oldValue)
+    let received = SystemClock.instant()
+    let item = Item.request(id, request, received: received, reply)
+    return mailbox.post(item, byteCount: byteCount) ? id : nil
+  }
+
+  /// Tells the shard that nobody waits for the request any more.
+  func cancel(_ request: RequestID) { mailbox.force(.event(.requestCancelled(request))) }
+
+  /// Hands a peer message to the shard; dropped when the mailbox is full.
+  func deliver(_ message: Bytes, from address: Address) {
+    _ = mailbox.post(.event(.message(message, from: address)), byteCount: message.count)
+  }
+
+  /// Tells the shard that a connection to a node broke; dropped when the mailbox is full, since it
+  /// is a hint only.
+  func deliverDisconnect(of node: NodeID) {
+    _ = mailbox.post(.event(.peerDisconnected(node)))
+  }
+
+  /// Hands an operator's command to the shard; false when the mailbox is full.
+  func administer(
+    _ command: AdminCommand, reply: @escaping @Sendable (AdminReply) -> Void
+  ) -> Bool {
+    let id = RequestID(rawValue: nextRequest.wrappingAdd(1, ordering: .relaxed).oldValue)
+    return mailbox.post(.admin(id, command, reply))
+  }
+
+  /// Calls the closure on the shard's thread with a copy of its counters; false when the mailbox is
+  /// full.
+  func inspect(_ body: @escaping @Sendable (ShardSnapshot) -> Void) -> Bool {
+    mailbox.post(.inspect(body))
+  }
+
+  /// Asks the shard to finish and waits until it has, all writes flushed; false when that took too
+  /// long.
+  func stop(until deadline: Instant) -> Bool {
+    mailbox.force(.event(.stop))
+    return stopped.wait(until: deadline)
+  }
+
+  // MARK: The shard's thread
+
+  private func run() {
+    step(.start, at: SystemClock.now())
+    perform()
+    var batch: [Item] = []
+    while !hasStopped {
+      mailbox.drain(into: &batch, until: shard.nextDeadline)
+      let now = SystemClock.now()
+      if now.instant >= shard.nextDeadline { step(.timer, at: now) }
+      for item in batch { handle(item, at: now) }
+      perform()
+    }
+    flusher.stop()
+    stopped.open()
+  }
+
+  private func step(_ event: ShardEvent, at now: Now) {
+    shard.step(event, at: now, into: &effects)
+  }
+
+  private func handle(_ item: Item, at now: Now) {
+    switch item {
+    case .event(let event):
+      if case .requestCancelled(let id) = event { requests[id] = nil }
+      step(event, at: now)
+    case .request(let id, let request, let received, let reply):
+      requests[id] = OpenRequest(
+        received: received, kind: ShardLatencies.Kind(request), reply: reply)
+      step(.request(id, request), at: now)
+    case .admin(let id, let command, let reply):
+      adminReplies[id] = reply
+      step(.admin(id, command), at: now)
+    case .inspect(let body):
+      body(snapshot(at: now))
+    }
+    // A long batch must not hold back the answers of its beginning.
+    if effects.count >= 64 { perform() }
+  }
+
+  private func perform() {
+    var syncTarget: UInt64?
+    for effect in effects {
+      switch effect {
+      case .send(let message, let address):
+        surroundings.send(message, from: index, to: address)
+      case .sendToEndpoint(let message, let endpoint):
+        surroundings.send(message, from: index, to: endpoint)
+      case .reply(let id, let reply, let isFinal): answer(id, reply, isFinal)
+      case .adminReply(let id, let reply): adminReplies.removeValue(forKey: id)?(reply)
+      case .sync(let sequence): syncTarget = max(syncTarget ?? 0, sequence)
+      case .log(let level, let text): surroundings.log(level, text, shard: index)
+      case .probe: break
+      case .stopped: hasStopped = true
+      }
+    }
+    effects.removeAll(keepingCapacity: true)
+    if let syncTarget { flusher.request(through: syncTarget) }
+    // The array is the same buffer while nothing changed, so this comparison is one of addresses.
+    if index == .membership, shard.view.members != members {
+      members = shard.view.members
+      surroundings.membersChanged(members)
+    }
+  }
+
+  private func answer(_ id: RequestID, _ reply: ClientReply, _ isFinal: Bool) {
+    guard let request = requests[id] else { return }
+    if isFinal {
+      requests[id] = nil
+      if let kind = request.kind {
+        let now = SystemClock.instant()
+        latencies.record(kind, now - request.received, at: now)
+      }
+    }
+    request.reply(reply, isFinal)
+  }
+
+  private func snapshot(at now: Now) -> ShardSnapshot {
+    let mail = mailbox.counts
+    return ShardSnapshot(
+      shard: index, statistics: shard.statistics, latencies: latencies.lastMinute(at: now.instant),
+      mailboxHighest: mail.highest, mailboxRefused: mail.refused)
+  }
+}
+
+/// The counters of one shard at one moment.
+struct ShardSnapshot: Sendable {
+  var shard: ShardIndex
+  var statistics: ShardStatistics
+  var latencies: LatencySummary
+  var mailboxHighest: Int
+  var mailboxRefused: Int
+}
