@@ -77,7 +77,7 @@ var targets: [Target] = [
   tests("KVClusterTests", ["KVCluster", "KVModel", "KVBase"]),
   tests("KVNodeTests", ["KVNode", "KVCluster", "KVStorage", "KVModel", "KVBase"]),
   tests("KVTransportTests", ["KVTransport", "KVBase", nio("NIOCore"), nio("NIOPosix")]),
-  tests("KVServerTests", ["KVServer", "KVModel", "KVBase"]),
+  tests("KVServerTests", ["KVServer", "KVCluster", "KVModel", "KVBase"]),
   tests("KVClientTests", ["KVClient", "KVModel", "KVProtocol", "KVBase"]),
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
   tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),

@@ -46,6 +46,7 @@ public struct ServerError: Error, Hashable, Sendable, CustomStringConvertible {
     self.context = context
   }
 
+  /// The place, the message and the code.
   public var description: String {
     let place = context.map { "\($0): " } ?? ""
     return "\(place)\(message) (error \(code.rawValue))"

@@ -19,7 +19,7 @@ struct ClusterCommand: ParsableCommand {
       Status.self,
     ])
 
-  /// `cluster join`
+  /// The command `cluster join`.
   struct Join: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Stage the join of the node asked to the cluster of another node.",
@@ -37,7 +37,7 @@ struct ClusterCommand: ParsableCommand {
     }
   }
 
-  /// `cluster leave`
+  /// The command `cluster leave`.
   struct Leave: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Stage the departure of a member, which first hands its data to the others.",
@@ -56,7 +56,7 @@ struct ClusterCommand: ParsableCommand {
     }
   }
 
-  /// `cluster force-remove`
+  /// The command `cluster force-remove`.
   struct ForceRemove: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "force-remove",
@@ -76,7 +76,7 @@ struct ClusterCommand: ParsableCommand {
     }
   }
 
-  /// `cluster replace`
+  /// The command `cluster replace`.
   struct Replace: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Stage the replacement of a member by one that has just been staged to join.",
@@ -97,7 +97,7 @@ struct ClusterCommand: ParsableCommand {
     }
   }
 
-  /// `cluster plan`
+  /// The command `cluster plan`.
   struct Plan: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show what committing the staged changes would do.",
@@ -113,7 +113,7 @@ struct ClusterCommand: ParsableCommand {
     }
   }
 
-  /// `cluster commit`
+  /// The command `cluster commit`.
   struct Commit: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Apply the staged changes as last planned.",
@@ -126,7 +126,7 @@ struct ClusterCommand: ParsableCommand {
     func run() throws { try options.show(try options.client.command("/admin/cluster/commit")) }
   }
 
-  /// `cluster clear`
+  /// The command `cluster clear`.
   struct Clear: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Drop the staged changes.",
@@ -139,7 +139,7 @@ struct ClusterCommand: ParsableCommand {
     func run() throws { try options.show(try options.client.command("/admin/cluster/clear")) }
   }
 
-  /// `cluster status`
+  /// The command `cluster status`.
   struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Members, their availability and their shares of the ring.",

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import KVServer
 
-/// `ring-admin ring-status`
+/// The command `ring-admin ring-status`.
 struct RingStatus: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ring-status",
@@ -16,7 +16,7 @@ struct RingStatus: ParsableCommand {
   func run() throws { try options.show(try options.client.status(), AdminTables.ringStatus) }
 }
 
-/// `ring-admin member-status`
+/// The command `ring-admin member-status`.
 struct MemberStatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "member-status",
@@ -30,7 +30,7 @@ struct MemberStatusCommand: ParsableCommand {
   func run() throws { try options.show(try options.client.status(), AdminTables.memberStatus) }
 }
 
-/// `ring-admin transfers`
+/// The command `ring-admin transfers`.
 struct Transfers: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Partitions that wait to be handed off or are being sent.",
@@ -49,7 +49,7 @@ struct Transfers: ParsableCommand {
   }
 }
 
-/// `ring-admin down`
+/// The command `ring-admin down`.
 struct Down: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Mark an unreachable member as down, so that the ring can change without it.",
@@ -67,7 +67,7 @@ struct Down: ParsableCommand {
   }
 }
 
-/// `ring-admin stat`
+/// The command `ring-admin stat`.
 struct Stat: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Statistics of one node, all or those whose names fit a pattern.",
@@ -109,7 +109,7 @@ struct Stat: ParsableCommand {
   }
 }
 
-/// `ring-admin ping`
+/// The command `ring-admin ping`.
 struct Ping: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Ask whether the node answers.",

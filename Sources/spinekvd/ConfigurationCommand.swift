@@ -8,7 +8,7 @@ struct ConfigurationCommand: ParsableCommand {
     commandName: "config", abstract: "Check settings or print the documented defaults.",
     subcommands: [Check.self, Defaults.self])
 
-  /// `spinekvd config check`
+  /// The command `spinekvd config check`.
   struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "check",
@@ -22,7 +22,7 @@ struct ConfigurationCommand: ParsableCommand {
     }
   }
 
-  /// `spinekvd config defaults`
+  /// The command `spinekvd config defaults`.
   struct Defaults: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "defaults",

@@ -2,6 +2,7 @@ package import Foundation
 package import KVCluster
 
 /// The JSON documents of the admin interface, read by `ring-admin` and by whoever automates it.
+///
 /// Keys are in snake case.
 package enum AdminDocument {
   /// The answer to a command that changes something, and to everything that fails.

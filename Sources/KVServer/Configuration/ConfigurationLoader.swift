@@ -10,8 +10,9 @@ package struct ConfigurationProblem: Hashable, Sendable, CustomStringConvertible
   package var description: String { "\(place): \(message)" }
 }
 
-/// Gathers a configuration from its sources, of which the later override the earlier: defaults,
-/// file, environment, flags. All problems are collected, so that one run shows them all.
+/// Gathers a configuration from its sources: defaults, file, environment, flags.
+///
+/// Later ones override earlier ones. All problems are collected, so that one run shows them all.
 package struct ConfigurationLoader {
   /// The configuration so far.
   package private(set) var configuration = ServerConfiguration()
@@ -49,8 +50,10 @@ package struct ConfigurationLoader {
     }
   }
 
-  /// Applies the variables `SPINEKV_TABLE_KEY`. Other names with that prefix are left alone unless
-  /// they begin with a table's name, when they are surely meant as settings.
+  /// Applies the variables `SPINEKV_TABLE_KEY`.
+  ///
+  /// Other names with that prefix are left alone unless they begin with a table's name, when they
+  /// are surely meant as settings.
   package mutating func apply(environment: [String: String]) {
     let settings = Dictionary(uniqueKeysWithValues: Setting.all.map { ($0.environmentName, $0) })
     let tables = Set(Setting.all.map { "SPINEKV_\($0.table.uppercased())_" })

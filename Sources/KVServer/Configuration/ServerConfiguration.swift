@@ -1,6 +1,6 @@
 public import KVCluster
 
-/// Every setting of a node, checked. The values given here are the defaults.
+/// Every setting of a node, checked; the values given here are the defaults.
 ///
 /// Each property is one key of the configuration file; ``Setting/all`` says how they are named,
 /// what they accept and what they are for.

@@ -42,7 +42,9 @@ final class Mailbox<Item: Sendable>: @unchecked Sendable {
     append(item, 0)
   }
 
-  /// Ends the critical section. The consumer is woken only when it sleeps: a system call less for
+  /// Ends the critical section.
+  ///
+  /// The consumer is woken only when it sleeps: a system call less for
   /// every item that arrives while it works.
   private func append(_ item: Item, _ byteCount: Int) {
     items.append(item)

@@ -10,7 +10,9 @@ import Synchronization
 /// {"time":"…","level":"info","node":"…","message":"…","shard":"0"}
 /// ```
 public struct ServerLogHandler: LogHandler {
+  /// The least severe level that is written.
   public var logLevel: Logger.Level
+  /// What every line of this handler carries.
   public var metadata: Logger.Metadata = [:]
   private let output: LogOutput
   private let isJSON: Bool
@@ -26,11 +28,13 @@ public struct ServerLogHandler: LogHandler {
     logLevel = Logger.Level(rawValue: configuration.logLevel) ?? .info
   }
 
+  /// A part of ``metadata``.
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
     set { metadata[key] = newValue }
   }
 
+  /// Writes one line.
   public func log(event: LogEvent) {
     let all = metadata.merging(event.metadata ?? [:]) { $1 }
     let pairs = all.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }

@@ -82,8 +82,9 @@ final class ShardDriver: @unchecked Sendable {
 
   // MARK: Other threads
 
-  /// Hands a client's request to the shard. Nil when the mailbox is full: the caller answers
-  /// `overload` itself.
+  /// Hands a client's request to the shard.
+  ///
+  /// Nil when the mailbox is full: the caller answers `overload` itself.
   func submit(
     _ request: ClientRequest, byteCount: Int, reply: @escaping ReplyHandler
   ) -> RequestID? {

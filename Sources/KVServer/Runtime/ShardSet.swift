@@ -174,8 +174,9 @@ final class OnceCell<Value: Sendable>: @unchecked Sendable {
   }
 }
 
-/// Waits for one call of the closure handed out, at most for the time given. `start` returns false
-/// when there will be none.
+/// Waits for one call of the closure handed out, at most for the time given.
+///
+/// `start` returns false when there will be none.
 func firstAnswer<Value: Sendable>(
   within timeout: Duration, _ start: (@escaping @Sendable (Value) -> Void) -> Bool
 ) async -> Value? {

@@ -23,7 +23,9 @@ final class Latch: @unchecked Sendable {
     condition.signal()
   }
 
-  /// Waits until the latch is open; false when the instant came first. For one waiter.
+  /// Waits until the latch is open; false when the instant came first.
+  ///
+  /// For one waiter.
   func wait(until deadline: Instant) -> Bool {
     condition.lock()
     defer { condition.unlock() }

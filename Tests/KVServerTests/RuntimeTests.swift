@@ -1,0 +1,128 @@
+import KVBase
+import KVCluster
+import Testing
+
+@testable import KVServer
+
+@Suite struct MailboxTests {
+  @Test func `a full mailbox refuses, but not what is forced`() {
+    let mailbox = Mailbox<Int>(limit: 2, byteLimit: 100)
+    #expect(mailbox.post(1))
+    #expect(mailbox.post(2))
+    #expect(!mailbox.post(3))
+    mailbox.force(4)
+    var batch: [Int] = []
+    mailbox.drain(into: &batch, until: SystemClock.instant())
+    #expect(batch == [1, 2, 4])
+    #expect(mailbox.counts.refused == 1)
+    #expect(mailbox.post(5))
+  }
+
+  @Test func `bytes are limited, except for a first item larger than the limit`() {
+    let mailbox = Mailbox<Int>(limit: 10, byteLimit: 100)
+    #expect(mailbox.post(1, byteCount: 500))
+    #expect(!mailbox.post(2, byteCount: 1))
+    var batch: [Int] = []
+    mailbox.drain(into: &batch, until: SystemClock.instant())
+    #expect(mailbox.post(3, byteCount: 60))
+    #expect(!mailbox.post(4, byteCount: 60))
+  }
+
+  @Test func `draining sleeps until the instant and no longer`() {
+    let mailbox = Mailbox<Int>(limit: 1, byteLimit: 1)
+    let began = SystemClock.instant()
+    var batch = [9]
+    mailbox.drain(into: &batch, until: began + .milliseconds(30))
+    let waited = SystemClock.instant() - began
+    #expect(batch.isEmpty)
+    #expect(waited >= .milliseconds(29))
+    #expect(waited < .seconds(5))
+  }
+
+  @Test func `items of several threads all arrive, those of each in order`() {
+    let mailbox = Mailbox<Int>(limit: 100_000, byteLimit: .max)
+    for thread in 0..<4 {
+      startThread("post-\(thread)") {
+        for number in 0..<5_000 { #expect(mailbox.post(thread * 10_000 + number)) }
+      }
+    }
+    var last = [-1, -1, -1, -1]
+    var batch: [Int] = []
+    var count = 0
+    while count < 20_000 {
+      mailbox.drain(into: &batch, until: SystemClock.instant() + .seconds(10))
+      guard !batch.isEmpty else { break }
+      for item in batch {
+        #expect(item % 10_000 == last[item / 10_000] + 1)
+        last[item / 10_000] = item % 10_000
+      }
+      count += batch.count
+    }
+    #expect(count == 20_000)
+  }
+}
+
+@Suite struct LatencyHistogramTests {
+  @Test func `quantiles are within a sixteenth of the truth`() {
+    var histogram = LatencyHistogram()
+    for value in 1...100_000 { histogram.record(microseconds: UInt64(value)) }
+    for (quantile, truth) in [(0.5, 50_000.0), (0.95, 95_000), (0.99, 99_000), (0.999, 99_900)] {
+      let found = Double(histogram.value(atQuantile: quantile))
+      #expect(found >= truth && found <= truth * 1.0626, "\(quantile): \(found)")
+    }
+    #expect(histogram.maximum == 100_000)
+    #expect(histogram.mean == 50_000)
+  }
+
+  @Test func `huge values and none are no trouble`() {
+    var histogram = LatencyHistogram()
+    #expect(histogram.value(atQuantile: 0.99) == 0)
+    histogram.record(microseconds: .max)
+    histogram.record(microseconds: 0)
+    #expect(histogram.value(atQuantile: 0.1) == 0)
+  }
+
+  @Test func `a window forgets what is older than about a minute`() {
+    var window = LatencyWindow()
+    for second in 0..<100 { window.record(microseconds: 5, atSecond: UInt64(1000 + second)) }
+    let count = window.lastMinute(atSecond: 1099).count
+    #expect(count >= 60 && count <= 70)
+    #expect(window.lastMinute(atSecond: 5000).count == 0)
+    #expect(window.totalCount == 100)
+  }
+}
+
+@Suite struct PeerFrameTests {
+  @Test func `a hello and a message have exactly these bytes`() throws {
+    let hello = PeerHello(
+      version: 1, node: NodeID(rawValue: 0x0102_0304_0506_0708), name: "a@h",
+      endpoint: Endpoint(host: "h", port: 8099))
+    #expect(
+      PeerFrame.encode(hello) == [
+        1, 0x53, 0x4B, 0x56, 0x50, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0x61, 0x40, 0x68, 1, 0x68, 0x1F,
+        0xA3,
+      ])
+    let frame = PeerFrame.encode(
+      [9, 9], target: NodeID(rawValue: 5), shard: ShardIndex(2), from: ShardIndex(1))
+    #expect(frame == [2, 0, 0, 0, 0, 0, 0, 0, 5, 0, 2, 0, 1, 9, 9])
+    guard
+      case .message(let target, let shard, let source, let message) = try PeerFrame(
+        decoding: frame)
+    else {
+      Issue.record("not a message")
+      return
+    }
+    #expect(target == NodeID(rawValue: 5))
+    #expect(shard == ShardIndex(2) && source == ShardIndex(1) && message == [9, 9])
+  }
+
+  @Test func `no damaged frame is accepted as a hello or crashes the reader`() {
+    let whole = PeerFrame.encode(
+      PeerHello(
+        version: 1, node: NodeID(rawValue: 1), name: "n", endpoint: Endpoint(host: "h", port: 1)))
+    for count in whole.indices {
+      #expect(throws: DecodingFailure.self) { try PeerFrame(decoding: Array(whole.prefix(count))) }
+    }
+    #expect(throws: DecodingFailure.self) { try PeerFrame(decoding: [7]) }
+  }
+}
