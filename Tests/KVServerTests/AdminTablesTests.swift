@@ -4,7 +4,9 @@ import Testing
 
 @testable import KVServer
 
-/// The texts operators read, compared as a whole. **Source**: reference sections 7.3 and 7.4.
+/// The texts operators read, compared as a whole.
+///
+/// **Source**: reference sections 7.3 and 7.4.
 @Suite struct AdminTablesTests {
   private func member(
     _ number: Int, _ status: MemberStatus, up: Bool = true, owns: Int, pending: Int
