@@ -83,8 +83,13 @@ public struct Shard {
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
   public var nextDeadline: Instant {
-    guard phase != .stopped else { return .distantFuture }
-    return min(deadlines.next, membership?.nextDeadline ?? .distantFuture)
+    switch phase {
+    case .stopped: return .distantFuture
+    // Membership takes nothing in before the shard serves.
+    case .created, .starting: return deadlines.next
+    case .serving, .stopping:
+      return min(deadlines.next, membership?.nextDeadline ?? .distantFuture)
+    }
   }
 
   /// Takes in one event and appends what must be done about it.
