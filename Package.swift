@@ -65,7 +65,7 @@ var targets: [Target] = [
   executable("spinekvd", ["KVServer", argumentParser]),
   executable("ring-admin", ["KVServer", argumentParser]),
   executable("spine", ["SpineServices", "KVClient", "KVBase", argumentParser]),
-  executable("kvsim", ["KVSimulator", argumentParser]),
+  executable("kvsim", ["KVSimulator", "KVBase", argumentParser]),
   executable("kvstress", ["KVStorage", "KVBase", argumentParser]),
   executable(
     "kvfuzz", ["KVBase", "KVModel", "KVProtocol", "KVStorage", "KVServer", argumentParser]),

@@ -1,0 +1,47 @@
+/// What a run demands of the cluster; a failed run names the demand that was not met.
+public enum Checker: String, Sendable, CaseIterable {
+  /// Every acknowledged write is there or was covered by a write that had seen it.
+  case durability = "no acknowledged write lost"
+  /// No sibling's write had seen another sibling.
+  case concurrency = "siblings are concurrent"
+  /// A value that an acknowledged write had seen is gone for good.
+  case resurrection = "replaced values stay replaced"
+  /// Every value returned was written, whole, to that key; no two writes share a dot.
+  case integrity = "values and dots are genuine"
+  /// All primaries hold the same object once the cluster is whole.
+  case convergence = "replicas converge"
+  /// Data on nodes that do not own its partition finds its way home.
+  case hints = "hints drain"
+  /// All members agree about ring, members and properties.
+  case ring = "the ring agrees"
+  /// With PR + PW > N and stable ownership a read sees every earlier acknowledged write.
+  case quorum = "reads see acknowledged writes"
+  /// Each request gets exactly one final reply, of its own kind, in time.
+  case replies = "one final reply each"
+  /// A whole cluster answers.
+  case availability = "a whole cluster answers"
+  /// Listings are complete when nothing changes.
+  case listing = "listings are complete"
+  /// Bucket properties are what some client set last.
+  case properties = "properties settle"
+  /// The structures' own invariants hold.
+  case invariants = "invariants hold"
+  /// Stores open, flush, compact and close.
+  case storage = "stores work"
+  /// The world itself: shards ask only for what exists.
+  case world = "the world is possible"
+}
+
+/// The first thing that went wrong in a run.
+public struct SimulationFailure: Error, Hashable, Sendable {
+  /// The demand that was not met.
+  public var checker: Checker
+  /// What was found and what should have been.
+  public var explanation: String
+
+  /// A demand that was not met, and what was found.
+  public init(checker: Checker, explanation: String) {
+    self.checker = checker
+    self.explanation = explanation
+  }
+}

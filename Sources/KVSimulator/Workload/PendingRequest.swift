@@ -1,0 +1,34 @@
+import KVBase
+import KVModel
+
+/// A request that a client has sent and that has not been answered.
+struct PendingRequest {
+  /// What was asked for, with what the answer will be held against.
+  enum Kind {
+    /// A read of a key.
+    case get(key: Int, primaryCount: Int, intent: Client.Intent)
+    /// A put, by its number in the history.
+    case put(Int)
+    /// A delete, by its number in the history.
+    case delete(Int)
+    /// A listing of keys or of buckets.
+    case listing(isOfKeys: Bool)
+    /// A reading of bucket properties.
+    case readProperties
+    /// A change of bucket properties, by its number.
+    case changeProperties(Int)
+  }
+
+  /// The client, or nil when the simulation itself asks.
+  var client: Int?
+  /// What was asked for.
+  var kind: Kind
+  /// The shard that was asked.
+  var place: ShardPlace
+  /// When.
+  var start: UInt64
+  /// Names listed so far.
+  var names: [Bytes] = []
+  /// Why it failed, once it has.
+  var failure: RequestFailure?
+}

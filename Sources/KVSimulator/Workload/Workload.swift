@@ -1,0 +1,52 @@
+/// What the clients of a run do.
+public enum Workload: String, Sendable, CaseIterable {
+  /// Puts with and without a context, and reads, of few keys, with options of all kinds.
+  case writes
+  /// Reads followed by a put with the context read, of few keys, with quorums that overlap.
+  case registers
+  /// Puts and deletes of the same keys, the deletes with and without a context.
+  case deletes
+  /// Writes while nodes join and leave.
+  case membership
+  /// Bucket properties set, reset and read, while some keys are written.
+  case properties
+  /// Keys written and listed.
+  case listing
+  /// A little of everything.
+  case mixed
+
+  /// True when nodes join and leave during the run.
+  var changesMembership: Bool { self == .membership || self == .mixed }
+
+  /// How often each kind of request is chosen, relative to the others.
+  var mix: RequestMix {
+    var mix = RequestMix()
+    switch self {
+    case .writes, .membership: (mix.gets, mix.puts) = (4, 8)
+    case .registers: (mix.gets, mix.puts, mix.updates) = (3, 1, 8)
+    case .deletes: (mix.gets, mix.puts, mix.deletes) = (3, 6, 4)
+    case .properties: (mix.gets, mix.puts, mix.properties) = (1, 2, 8)
+    case .listing: (mix.puts, mix.deletes, mix.listings) = (6, 1, 4)
+    case .mixed:
+      (mix.gets, mix.puts, mix.updates) = (4, 6, 4)
+      (mix.deletes, mix.properties, mix.listings) = (2, 1, 1)
+    }
+    return mix
+  }
+}
+
+/// How often each kind of request is chosen, relative to the others.
+struct RequestMix {
+  /// Reads.
+  var gets = 0
+  /// Writes with a context that the client happens to have, or without.
+  var puts = 0
+  /// Reads followed by a write with the context read.
+  var updates = 0
+  /// Deletes.
+  var deletes = 0
+  /// Bucket properties, read or written.
+  var properties = 0
+  /// Buckets or keys, listed.
+  var listings = 0
+}

@@ -1,0 +1,128 @@
+import KVBase
+import KVCluster
+import KVNode
+import KVStorage
+
+/// Everything about a run that its seed decides before the first event: sizes, time-outs, faults.
+struct RunSettings {
+  /// The nodes that form the cluster at first.
+  var nodeCount: Int
+  /// The nodes that may join during the run.
+  var spareCount: Int
+  /// The partitions of the ring.
+  var ringSize: Int
+  /// The shards of each node, spares included.
+  var shardCounts: [Int]
+  /// How the links behave.
+  var network = Network.Settings()
+  /// The most nanoseconds that making writes durable takes, usually.
+  var diskDelay: UInt64
+  /// The kinds of faults that occur, and how often.
+  var faults: FaultSettings
+  /// How every store is configured.
+  var store = StoreOptions()
+  /// The number of clients.
+  var clientCount: Int
+  /// The most nanoseconds a client waits between two requests.
+  var thinkTime: UInt64
+  /// How long the clients are at work, in nanoseconds.
+  var duration: UInt64
+  /// The number of keys per bucket.
+  var keyCount: Int
+  /// The replicas of each object.
+  var nVal: Int
+  /// The most bytes of a value.
+  var valueByteLimit: Int
+  /// Time-outs and limits of the shards.
+  var shard: ShardTuning
+  /// The probability that a shard checks its invariants after an event.
+  var invariantChance = 0.02
+
+  /// Draws the settings of a run.
+  init(workload: Workload, random: inout SeededRandom) {
+    nodeCount = random.chance(0.8) ? 3 + random.below(3) : 1 + random.below(6)
+    spareCount = workload.changesMembership ? 1 + random.below(2) : 0
+    ringSize = [8, 16, 32][random.below(3)]
+    shardCounts = (0..<nodeCount + spareCount).map { _ in 1 + random.below(2) }
+    diskDelay = [200_000, 2_000_000, 20_000_000][random.below(3)]
+    clientCount = 1 + random.below(6)
+    thinkTime = [20_000_000, 100_000_000, 400_000_000][random.below(3)]
+    duration = UInt64(10 + random.below(20)) * 1_000_000_000
+    keyCount = 1 + random.below(6)
+    nVal = random.chance(0.7) ? 3 : 1 + random.below(5)
+    valueByteLimit = random.chance(0.8) ? 200 : 8_000
+    shard = ShardTuning(random: &random)
+    faults = FaultSettings(random: &random)
+    network = Self.drawNetwork(&random)
+    store = Self.drawStoreOptions(&random)
+  }
+
+  private static func drawNetwork(_ random: inout SeededRandom) -> Network.Settings {
+    var network = Network.Settings()
+    network.isStream = random.chance(0.5)
+    network.minimumDelay = 50_000
+    network.maximumDelay = [500_000, 2_000_000, 20_000_000][random.below(3)]
+    network.tailChance = random.chance(0.5) ? 0.01 : 0
+    network.lossChance = random.chance(0.5) ? 0.02 : 0
+    network.duplicateChance = random.chance(0.5) ? 0.05 : 0
+    network.breakChance = random.chance(0.5) ? 0.001 : 0
+    return network
+  }
+
+  private static func drawStoreOptions(_ random: inout SeededRandom) -> StoreOptions {
+    var options = StoreOptions()
+    options.memtableByteLimit = 1 << (11 + random.below(6))
+    options.journalBufferByteLimit = 1 << (8 + random.below(8))
+    options.blockByteCount = 1 << (7 + random.below(6))
+    options.restartInterval = 1 + random.below(16)
+    options.filterBitsPerKey = [0, 4, 10][random.below(3)]
+    options.compression = random.chance(0.5) ? .lz4 : .none
+    options.blockCacheByteLimit = random.chance(0.5) ? 0 : 1 << 16
+    options.tableByteLimit = 1 << (11 + random.below(4))
+    options.levelBaseByteLimit = 1 << (12 + random.below(4))
+    options.levelMultiplier = 2 + random.below(8)
+    options.level0CompactionFileCount = 2 + random.below(3)
+    options.level0StallFileCount = 8
+    options.manifestByteLimit = 1 << (9 + random.below(6))
+    return options
+  }
+}
+
+/// The time-outs and limits that a run gives all its shards.
+struct ShardTuning {
+  var requestTimeout: Duration
+  var inlineByteLimit: Int
+  var probeInterval: Duration
+  var gossipInterval: Duration
+  var handoffInterval: Duration
+  var handoffLimit: Int
+  var requestLimit: Int
+
+  init(random: inout SeededRandom) {
+    requestTimeout = .milliseconds([800, 2_000, 6_000][random.below(3)])
+    inlineByteLimit = random.chance(0.5) ? 16 << 10 : 256
+    probeInterval = .milliseconds([200, 300, 600][random.below(3)])
+    gossipInterval = .milliseconds([400, 1_000, 2_000][random.below(3)])
+    handoffInterval = .milliseconds([300, 1_000, 2_000][random.below(3)])
+    handoffLimit = 1 + random.below(3)
+    requestLimit = random.chance(0.9) ? 10_000 : 3
+  }
+
+  /// The configuration of one shard.
+  func configuration(
+    member: Member, shard: ShardIndex, ringSize: Int, seed: UInt64, startedCleanly: Bool
+  ) -> ShardConfiguration {
+    var configuration = ShardConfiguration(
+      member: member, shard: shard, ringSize: ringSize, seed: seed, startedCleanly: startedCleanly)
+    configuration.requestTimeout = requestTimeout
+    configuration.inlineByteLimit = inlineByteLimit
+    configuration.probeInterval = probeInterval
+    configuration.probeTimeout = probeInterval * 3 / 2
+    configuration.suspicionTimeout = probeInterval * 4
+    configuration.gossipInterval = gossipInterval
+    configuration.handoffInterval = handoffInterval
+    configuration.handoffLimit = handoffLimit
+    configuration.requestLimit = requestLimit
+    return configuration
+  }
+}

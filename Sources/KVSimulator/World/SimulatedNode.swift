@@ -1,0 +1,73 @@
+import KVBase
+import KVCluster
+import KVNode
+import KVStorage
+
+/// A shard by position: the node's and its own.
+struct ShardPlace: Hashable {
+  /// The node's position in the world.
+  var node: Int
+  /// The shard's position in the node.
+  var shard: Int
+}
+
+/// One node of a simulated world: a machine with a disk and clocks, and the process on it.
+struct SimulatedNode {
+  /// What the process is doing.
+  enum State: Equatable {
+    /// No process.
+    case off
+    /// At work.
+    case running
+    /// Finishing what is under way, after an orderly stop.
+    case stopping
+    /// It has left the cluster for good.
+    case departed
+  }
+
+  /// The node as a member: name, endpoints, shard count.
+  let member: Member
+  /// What its clocks show.
+  var clock: SimulatedClock
+  /// Its disk.
+  var fileSystem = CrashableFileSystem()
+  /// What the process is doing.
+  var state = State.off
+  /// Counts the processes, so that what was meant for an earlier one can be told.
+  var incarnation = 0
+  /// The process's shards; empty when it is off.
+  var shards: [SimulatedShard] = []
+  /// Until this time the process stands still.
+  var pausedUntil: UInt64 = 0
+  /// Until this time the disk is slow.
+  var diskSlowUntil: UInt64 = 0
+  /// True when the next flush is to fail.
+  var nextSyncFails = false
+  /// True once a flush of this process has failed.
+  var hasSyncFailed = false
+
+  /// True while it takes requests.
+  var isRunning: Bool { state == .running }
+}
+
+/// One shard at work: the real state machine on the real store.
+struct SimulatedShard {
+  /// The state machine.
+  var shard: Shard
+  /// Its store, on the node's disk.
+  let store: Store
+  /// The same store as the shard sees it.
+  let replicas: LSMReplicaStore
+  /// When the world will look at the shard's deadline next.
+  var wakeTime: UInt64 = .max
+  /// The flush that has been asked for and not begun.
+  var syncWanted: UInt64 = 0
+  /// True from the start of a flush until the shard is told of its end.
+  var isSyncing = false
+  /// True once the shard has finished after a stop.
+  var isStopped = false
+  /// How often the timer has fired without time passing.
+  var timersAtOnce = 0
+  /// When the timer fired last.
+  var latestTimer: UInt64 = .max
+}

@@ -1,0 +1,25 @@
+import KVSimulator
+import Testing
+
+/// Seeds that once found a bug, with its story.
+///
+/// A seed's run changes whenever the simulator or the
+/// code under it draws differently, so a seed is a memory of the bug, not a proof against it; where a
+/// bug can be told in a few steps, a unit test does that too.
+@Suite struct RegressionTests {
+  struct Story: CustomTestStringConvertible {
+    var seed: UInt64
+    var workload: Workload
+    var testDescription: String
+  }
+
+  static let stories: [Story] = []
+
+  @Test(arguments: stories)
+  func `a bug found once stays away`(_ story: Story) {
+    var options = Simulation.Options()
+    options.workload = story.workload
+    var simulation = Simulation(seed: story.seed, options: options)
+    expectClean(simulation.run())
+  }
+}
