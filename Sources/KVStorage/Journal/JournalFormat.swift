@@ -50,7 +50,7 @@ enum JournalFormat {
         let sequence = reader.fixed(UInt64.self), let durable = reader.fixed(UInt64.self),
         let checksum = reader.fixed(UInt32.self),
         type == batchType, Int(count) <= maximumPayloadByteCount,
-        Int(count) <= reader.remaining, durable <= UInt64(offset), sequence > 0,
+        Int(count) <= reader.remaining, durable < 1 << 40, sequence > 0,
         sequence <= SequenceNumber.maximum.rawValue
       else { return nil }
       payloadByteCount = Int(count)

@@ -26,7 +26,10 @@ enum ManifestFormat {
   }
 
   static func record(_ edit: VersionEdit, seed: UInt32) -> Bytes {
-    let payload = edit.encode()
+    record(payload: edit.encode(), seed: seed)
+  }
+
+  static func record(payload: Bytes, seed: UInt32) -> Bytes {
     var writer = ByteWriter(capacity: recordHeaderByteCount + payload.count)
     writer.write(fixed: UInt32(payload.count))
     let head = CRC32C.checksum(writer.bytes, continuing: seed)

@@ -1,0 +1,255 @@
+package import KVBase
+
+/// Feeds arbitrary bytes to every reader of the engine's formats.
+///
+/// The readers may refuse them with a typed error or accept them; they must never stop the process or
+/// take memory that the bytes do not justify.
+package enum StorageFuzz {
+  /// Valid files to mutate: an SSTable, a journal segment, a manifest, CURRENT, and their inner parts.
+  package static func samples() -> [(name: String, bytes: Bytes)] {
+    let table = sampleTable()
+    return [
+      ("table", table), ("journal", sampleJournal()), ("manifest", sampleManifest()),
+      ("current", ManifestFormat.current(StorePaths.manifestName(FileNumber(7)))),
+      ("block", sampleBlock()), ("edit", sampleEdit().encode()),
+      ("batch", sampleBatch().operations),
+    ]
+  }
+
+  /// Gives the bytes to all readers, as whole files and as parts whose checksums are right.
+  package static func fuzzReaders(bytes: Bytes) {
+    fuzzTable(bytes)
+    fuzzTable(table(around: bytes))
+    fuzzJournal(bytes)
+    fuzzJournal(journal(around: bytes))
+    fuzzManifest(bytes)
+    fuzzManifest(manifest(around: bytes))
+    fuzzBlock(bytes)
+    fuzzParts(bytes)
+  }
+
+  // MARK: Readers
+
+  private static func fuzzTable(_ bytes: Bytes) {
+    let fileSystem = CrashableFileSystem()
+    do throws(StorageError) {
+      try fileSystem.createFile("/table", contents: bytes)
+      let table = try Table(
+        path: "/table", number: FileNumber(1), fileSystem: fileSystem,
+        cache: BlockCache(byteLimit: 1 << 16))
+      try? table.verify(byteCount: bytes.count, checksum: 0)
+      for key in [Bytes("alpha".utf8), [], Bytes(repeating: 0xFF, count: 9)] {
+        try key.withRaw { (key) throws(StorageError) in
+          _ = try table.find(key, hash: BloomFilter.hash(key), .values)
+        }
+      }
+      for readsAll in [false, true] {
+        let cursor = TableCursor(table, readsAll: readsAll)
+        try cursor.seek(RawBytes(start: nil, count: 0))
+        // Overlapping handles may make a table look longer than its file.
+        var steps = 0
+        while cursor.isValid, steps < 100_000 {
+          _ = cursor.entry.projected(.heads)
+          try cursor.next()
+          steps += 1
+        }
+      }
+    } catch {}
+  }
+
+  private static func fuzzJournal(_ bytes: Bytes) {
+    for isLast in [true, false] {
+      let reader = JournalReader(path: "/journal", isLast: isLast)
+      do throws(StorageError) {
+        guard let header = try reader.header(bytes) else { continue }
+        let memtable = Memtable()
+        _ = try reader.read(bytes, header) { (entry) throws(StorageError) in
+          memtable.insert(entry)
+        }
+      } catch {}
+    }
+  }
+
+  private static func fuzzManifest(_ bytes: Bytes) {
+    _ = try? ManifestFormat.manifestName(current: bytes, path: "/current")
+    guard let (edits, _) = try? ManifestFormat.read(bytes, path: "/manifest") else { return }
+    for edit in edits { _ = Version().applying(edit, ledger: "/") }
+  }
+
+  private static func fuzzBlock(_ bytes: Bytes) {
+    guard let block = block(bytes) else { return }
+    var offset = 0
+    while !block.isEnd(offset), let entry = block.decode(at: offset) { offset = entry.end }
+    for key in [Bytes(bytes.prefix(5)), Bytes("alpha".utf8), []] {
+      key.withRaw { _ = block.search($0) }
+    }
+  }
+
+  private static func fuzzParts(_ bytes: Bytes) {
+    _ = try? VersionEdit(decoding: bytes)
+    bytes.withRaw { raw in
+      var batch = BatchReader(raw)
+      while !batch.isAtEnd, batch.next(sequence: 1) != nil {}
+      if BloomFilter.isValid(raw) { _ = BloomFilter.mayContain(99, raw) }
+    }
+    for encoding: UInt8 in [0, 1, 2] {
+      for size in [UInt32(bytes.count), UInt32(bytes.count) * 4, .max] {
+        let stored = sealed(bytes, encoding, size)
+        stored.withRaw { raw in
+          let decoded = try? TableFormat.decodeBlock(raw, offset: 0, path: "/block")
+          decoded?.deallocate()
+        }
+      }
+    }
+  }
+
+  // MARK: Good checksums around arbitrary bytes
+
+  private static func block(_ bytes: Bytes) -> Block? {
+    let memory = Block.allocate(bytes.count)
+    bytes.withRaw { memory.copyMemory(from: $0) }
+    return Block(adopting: RawBytes(start: memory.baseAddress, count: bytes.count))
+  }
+
+  private static func sealed(_ bytes: Bytes, _ encoding: UInt8, _ size: UInt32) -> Bytes {
+    var writer = ByteWriter(capacity: bytes.count + 9)
+    writer.write(raw: bytes)
+    writer.write(encoding)
+    writer.write(fixed: size)
+    writer.write(fixed: CRC32C.checksum(writer.bytes))
+    return writer.bytes
+  }
+
+  /// A table whose data block is the bytes and, as the bytes decide, its index too.
+  private static func table(around bytes: Bytes) -> Bytes {
+    let data = sealed(bytes, 0, UInt32(bytes.count))
+    var handle = RawBuffer()
+    handle.append(varint: 0)
+    handle.append(varint: UInt64(bytes.count))
+    let value = handle.bytes
+    var builder = BlockBuilder(restartInterval: 1)
+    Bytes("zzz".utf8).withRaw {
+      builder.append(
+        EntryView(key: $0, value: value, headByteCount: 0, sequence: 0, kind: .put))
+    }
+    let useAsIndex = bytes.first.map { $0 & 1 == 1 } ?? false
+    let indexBytes = useAsIndex ? bytes : Bytes(builder.finish())
+    var properties = ByteWriter()
+    TableFormat.Properties().encode(into: &properties)
+    let described = sealed(properties.bytes, 0, UInt32(properties.count))
+    let index = sealed(indexBytes, 0, UInt32(indexBytes.count))
+    let footer = TableFormat.Footer(
+      index: BlockHandle(offset: data.count + described.count, count: indexBytes.count),
+      filter: BlockHandle(offset: 0, count: 0),
+      properties: BlockHandle(offset: data.count, count: properties.count))
+    return data + described + index + footer.encode()
+  }
+
+  private static func journal(around payload: Bytes) -> Bytes {
+    let header = JournalFormat.Header(number: FileNumber(1), firstSequence: SequenceNumber(1))
+      .encode()
+    var writer = ByteWriter()
+    writer.write(fixed: UInt32(payload.count))
+    writer.write(JournalFormat.batchType)
+    writer.write(fixed: UInt64(1))
+    writer.write(fixed: UInt64(JournalFormat.headerByteCount))
+    let seed = CRC32C.checksum(header.dropLast(4))
+    let head = CRC32C.checksum(writer.bytes, continuing: seed)
+    writer.write(fixed: CRC32C.checksum(payload, continuing: head))
+    return header + writer.bytes + payload
+  }
+
+  private static func manifest(around payload: Bytes) -> Bytes {
+    let header = ManifestFormat.header(FileNumber(1))
+    let seed = CRC32C.checksum(header.dropLast(4))
+    return header + ManifestFormat.record(sampleEdit(), seed: seed)
+      + ManifestFormat.record(payload: payload, seed: seed)
+  }
+
+  // MARK: Samples
+
+  /// A journal record's batch: two puts and a delete.
+  static func sampleBatch() -> WriteBatch {
+    var batch = WriteBatch()
+    batch.put(Bytes("alpha".utf8), Bytes("first value".utf8), headByteCount: 5)
+    batch.put(Bytes("alphabet".utf8), Bytes("second".utf8))
+    batch.delete(Bytes("beta".utf8))
+    return batch
+  }
+
+  /// The bytes of a segment that holds the sample batch.
+  static func sampleJournal() -> Bytes {
+    written("/journal/000003.journal") { (fileSystem) throws(StorageError) in
+      try fileSystem.createDirectory("/journal")
+      let writer = try JournalWriter(
+        directory: "/journal",
+        header: .init(number: FileNumber(3), firstSequence: SequenceNumber(10)),
+        fileSystem: fileSystem)
+      writer.append(sampleBatch(), firstSequence: SequenceNumber(10))
+      writer.beginGroup(through: SequenceNumber(12))
+      try writer.writeGroup()
+    }
+  }
+
+  /// The bytes of a table that holds the sample batch.
+  static func sampleTable() -> Bytes {
+    written("/table") { (fileSystem) throws(StorageError) in
+      var options = StoreOptions()
+      options.compression = .none
+      let builder = TableBuilder(file: try fileSystem.create("/table"), options: options)
+      try sampleBatch().operations.withRaw { (operations) throws(StorageError) in
+        var reader = BatchReader(operations)
+        while !reader.isAtEnd, let entry = reader.next(sequence: 10) { try builder.append(entry) }
+      }
+      _ = try builder.finish()
+    }
+  }
+
+  static func sampleEdit() -> VersionEdit {
+    var properties = TableFormat.Properties()
+    properties.entryCount = 3
+    properties.tombstoneCount = 1
+    properties.smallestSequence = 10
+    properties.largestSequence = 12
+    properties.smallestKey = Bytes("alpha".utf8)
+    properties.largestKey = Bytes("beta".utf8)
+    var edit = VersionEdit()
+    edit.nextFileNumber = 9
+    edit.flushedSequence = SequenceNumber(12)
+    edit.journalNumber = FileNumber(8)
+    edit.removed = [.init(level: 1, number: FileNumber(5))]
+    edit.added = [
+      .init(
+        level: 0,
+        table: TableMetadata(
+          number: FileNumber(6), byteCount: 300, checksum: 0xDEAD_BEEF, properties: properties))
+    ]
+    return edit
+  }
+
+  /// The bytes of a manifest with one record.
+  static func sampleManifest() -> Bytes {
+    let header = ManifestFormat.header(FileNumber(7))
+    let seed = CRC32C.checksum(header.dropLast(4))
+    return header + ManifestFormat.record(sampleEdit(), seed: seed)
+  }
+
+  private static func sampleBlock() -> Bytes {
+    var builder = BlockBuilder(restartInterval: 2)
+    sampleBatch().operations.withRaw { operations in
+      var reader = BatchReader(operations)
+      while !reader.isAtEnd, let entry = reader.next(sequence: 10) { builder.append(entry) }
+    }
+    return Bytes(builder.finish())
+  }
+
+  private static func written(
+    _ path: String, _ write: (CrashableFileSystem) throws(StorageError) -> Void
+  ) -> Bytes {
+    let fileSystem = CrashableFileSystem()
+    do throws(StorageError) {
+      try write(fileSystem)
+      return try fileSystem.readAll(path)
+    } catch { preconditionFailure("a file system in memory failed: \(error)") }
+  }
+}

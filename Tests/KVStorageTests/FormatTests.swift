@@ -1,0 +1,89 @@
+import KVBase
+import Testing
+
+@testable import KVStorage
+
+/// The bytes of every format. The same bytes are explained in Docs/Formats.md; a change here is a new
+/// format version.
+@Suite struct FormatTests {
+  private func hex(_ bytes: Bytes) -> String {
+    bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+  }
+
+  @Test func `golden bytes of a journal segment`() {
+    #expect(
+      hex(StorageFuzz.sampleJournal()) == """
+        5350494e454a4e4c000000010000000000000003000000000000000a4c0397bc0000002d01000000\
+        000000000a0000000000000020b181348e030105616c7068610b0566697273742076616c75650108\
+        616c70686162657406007365636f6e64000462657461
+        """)
+  }
+
+  @Test func `golden bytes of an SSTable`() {
+    #expect(
+      hex(StorageFuzz.sampleTable()) == """
+        0005290b05616c70686166697273742076616c756505032906006265747365636f6e640004286265\
+        7461000000000000000100000000325accdeb50107706d270828005104000000000aaa3bf2ea0301\
+        0a0a05616c7068610462657461000000000f2867c19a000401020062657461003200000000000000\
+        010000000013088dadbb000000000000006600000013000000000000003b0000000a000000000000\
+        004e0000000f0000000000000000000000000000000175b365805350494e45535354
+        """)
+  }
+
+  @Test func `golden bytes of a manifest and of CURRENT`() {
+    #expect(
+      hex(StorageFuzz.sampleManifest()) == """
+        5350494e454d414e0000000100000000000000070e19910800000021b904f0360109020c03080501\
+        05040006ac02deadbeef03010a0c05616c7068610462657461
+        """)
+    let current = String(decoding: ManifestFormat.current("MANIFEST-000007"), as: UTF8.self)
+    #expect(current == "MANIFEST-000007 1483918946\n")
+  }
+
+  @Test func `the documented bytes are the golden ones`() throws {
+    let root = try #require("\(#filePath)".split(separator: "/Tests/").first)
+    let formats = try PosixFileSystem().readAll("\(root)/Docs/Formats.md")
+    let digits = String(decoding: formats, as: UTF8.self).filter { !" \n`".contains($0) }
+    for sample in [
+      StorageFuzz.sampleJournal(), StorageFuzz.sampleTable(), StorageFuzz.sampleManifest(),
+    ] {
+      #expect(digits.contains(hex(sample)), "Docs/Formats.md lacks \(hex(sample))")
+    }
+  }
+
+  @Test func `an edit and properties survive encoding`() throws {
+    let edit = StorageFuzz.sampleEdit()
+    #expect(try VersionEdit(decoding: edit.encode()) == edit)
+    var clean = VersionEdit()
+    clean.isCleanShutdown = true
+    #expect(try VersionEdit(decoding: clean.encode()) == clean)
+    #expect(throws: DecodingFailure.self) { try VersionEdit(decoding: [99]) }
+    #expect(throws: DecodingFailure.self) { try VersionEdit(decoding: [5, 200, 1]) }
+  }
+
+  @Test func `an unknown version is refused as such`() throws {
+    var journal = StorageFuzz.sampleJournal()
+    journal[11] = 2
+    let checksum = CRC32C.checksum(journal[..<28])
+    withUnsafeBytes(of: checksum.bigEndian) { journal.replaceSubrange(28..<32, with: $0) }
+    let error = #expect(throws: StorageError.self) {
+      try JournalReader(path: "j", isLast: true).header(journal)
+    }
+    #expect(error?.code == .unsupportedVersion)
+  }
+
+  @Test func `readers refuse mutated bytes without harm`() {
+    var random = SeededRandom(seed: 4)
+    for (_, sample) in StorageFuzz.samples() {
+      StorageFuzz.fuzzReaders(bytes: sample)
+      for _ in 0..<60 {
+        var bytes = sample
+        for _ in 0...random.below(4) {
+          bytes[random.below(bytes.count)] = UInt8(truncatingIfNeeded: random.next())
+        }
+        if random.chance(0.2) { bytes.removeLast(random.below(bytes.count)) }
+        StorageFuzz.fuzzReaders(bytes: bytes)
+      }
+    }
+  }
+}
