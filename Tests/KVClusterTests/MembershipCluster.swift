@@ -16,6 +16,7 @@ struct MembershipCluster {
     var membership: Membership?
     var saved: Bytes?
     var run = 0
+    var deadline = UInt64.max
     var hasDeparted = false
     var replies: [UInt64: AdminReply] = [:]
     var views: [UInt64] = []
@@ -28,7 +29,11 @@ struct MembershipCluster {
   var logs: [String] = []
   var sentCount = 0
   private(set) var time: UInt64 = 1_000_000_000
-  private var queue: [(time: UInt64, order: Int, event: Event)] = []
+  /// Latest first.
+  private var queue: [(time: UInt64, order: Int)] = []
+  private var events: [Int: Event] = [:]
+  /// Counts what an observer can see, so that conditions are looked at only then.
+  private var changeCount = 0
   private var order = 0
   private var random: SeededRandom
   private var nextID: UInt64 = 0
@@ -63,6 +68,7 @@ struct MembershipCluster {
 
   mutating func kill(_ index: Int) {
     nodes[index].membership = nil
+    nodes[index].deadline = .max
     nodes[index].run += 1
     let id = nodes[index].member.id
     for other in nodes.indices where nodes[other].membership != nil {
@@ -80,8 +86,15 @@ struct MembershipCluster {
 
   private mutating func push(_ event: Event, delay: UInt64? = nil) {
     order += 1
-    let delay = delay ?? UInt64(1 + random.below(20)) * 1_000_000
-    queue.append((time + delay, order, event))
+    let due = time + (delay ?? UInt64(1 + random.below(20)) * 1_000_000)
+    var low = 0
+    var high = queue.count
+    while low < high {
+      let middle = (low + high) / 2
+      if queue[middle].time > due { low = middle + 1 } else { high = middle }
+    }
+    queue.insert((due, order), at: low)
+    events[order] = event
   }
 
   var now: Now {
@@ -99,23 +112,28 @@ struct MembershipCluster {
   }
 
   private mutating func run(until end: UInt64, _ condition: (borrowing Self) -> Bool) {
-    while !condition(self) {
-      let event = queue.indices.min {
-        (queue[$0].time, queue[$0].order) < (queue[$1].time, queue[$1].order)
+    var seenCount = -1
+    while true {
+      if seenCount != changeCount {
+        seenCount = changeCount
+        if condition(self) { return }
       }
-      let timer = nodes.indices.filter { nodes[$0].membership != nil }
-        .map { ($0, nodes[$0].membership?.nextDeadline.nanoseconds ?? .max) }.min { $0.1 < $1.1 }
-      let nextTimer = timer?.1 ?? .max
-      let nextEvent = event.map { queue[$0].time } ?? .max
-      guard min(nextTimer, nextEvent) <= end else {
+      var (timer, index) = (UInt64.max, -1)
+      for node in nodes.indices where nodes[node].deadline < timer {
+        (timer, index) = (nodes[node].deadline, node)
+      }
+      let message = queue.last?.time ?? .max
+      guard min(timer, message) <= end else {
         time = end
         return
       }
-      time = max(time, min(nextTimer, nextEvent))
-      if let event, nextEvent <= nextTimer {
-        perform(queue.remove(at: event).event)
-      } else if let timer {
-        step(timer.0, .timer)
+      time = max(time, min(timer, message))
+      if message <= timer,
+        let event = queue.popLast().flatMap({ events.removeValue(forKey: $0.order) })
+      {
+        perform(event)
+      } else {
+        step(index, .timer)
       }
     }
   }
@@ -134,8 +152,10 @@ struct MembershipCluster {
     guard var membership = nodes[index].membership else { return }
     var effects: [MembershipEffect] = []
     membership.step(event, at: now, into: &effects)
-    membership.checkInvariants()
+    // Slow: after every change of view, and now and then.
+    if effects.contains(.viewChanged) || random.below(32) == 0 { membership.checkInvariants() }
     nodes[index].membership = membership
+    nodes[index].deadline = membership.nextDeadline.nanoseconds
     for effect in effects { perform(effect, of: index) }
   }
 
@@ -145,11 +165,17 @@ struct MembershipCluster {
       post(bytes, from: index, to: nodes.firstIndex { $0.member.id == id })
     case .sendToEndpoint(let bytes, let endpoint):
       post(bytes, from: index, to: nodes.firstIndex { $0.member.endpoint == endpoint })
-    case .viewChanged: noteView(index)
+    case .viewChanged:
+      changeCount += 1
+      noteView(index)
     case .persist(let bytes): nodes[index].saved = bytes
-    case .adminReply(let id, let reply): nodes[index].replies[id] = reply
+    case .adminReply(let id, let reply):
+      changeCount += 1
+      nodes[index].replies[id] = reply
     case .log(let level, let text): logs.append("\(time / 1_000_000) n\(index) \(level) \(text)")
-    case .departed: nodes[index].hasDeparted = true
+    case .departed:
+      changeCount += 1
+      nodes[index].hasDeparted = true
     }
   }
 

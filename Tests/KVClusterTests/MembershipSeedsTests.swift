@@ -31,7 +31,13 @@ import Testing
     }
     let isSettled = cluster.run(for: 120) { $0.isSettled(count - gone) }
     if !isSettled {
-      Issue.record("seed \(seed): not settled\n\(cluster.logs.suffix(40).joined(separator: "\n"))")
+      let views = cluster.running.map { member in
+        let view = member.view
+        return "\(view.version) \(view.unavailable.count) \(view.transfers.count) "
+          + view.members.map { "\($0.name) \($0.status)" }.joined(separator: ", ")
+      }
+      let lines = views + cluster.logs.suffix(40)
+      Issue.record("seed \(seed): not settled\n\(lines.joined(separator: "\n"))")
     }
   }
 
@@ -39,6 +45,7 @@ import Testing
     _ cluster: inout MembershipCluster, _ random: inout SeededRandom, _ gone: inout Int
   ) {
     let index = random.below(cluster.nodes.count)
+    guard !cluster.nodes[index].hasDeparted else { return }
     let isUp = cluster.nodes[index].membership != nil
     switch random.below(7) {
     case 0 where isUp: cluster.kill(index)

@@ -143,7 +143,10 @@ public struct Membership: Sendable {
     let instant = now.instant
     if detector.nextDeadline <= instant { detect { $0.tick(at: $1, into: &$2) } }
     if joinAttempt != nil { continueJoin() }
-    if exitAt == nil, localStatus == .exiting { exitAt = instant + configuration.exitDelay }
+    if exitAt == nil, localStatus == .exiting {
+      exitAt = instant + configuration.exitDelay
+      factsAt = instant + configuration.exitDelay
+    }
     if hasFacts, factsAt <= instant || isClaimant { sendFacts() }
     if gossipAt <= instant { gossip() }
     retryDeferred()
