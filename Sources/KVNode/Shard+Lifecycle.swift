@@ -51,6 +51,8 @@ extension Shard {
   mutating func start() {
     precondition(phase == .created, "a shard starts once")
     phase = .starting
+    // A driver may give the same seed to every life; replies must not reach the wrong one.
+    nextOperation = StableHash.mix(nextOperation ^ now.wallClock.microseconds) >> 1
     do {
       let restored = try VnodeIdentities.restore(
         from: store, random: random.next(), startedCleanly: configuration.startedCleanly)
@@ -93,11 +95,10 @@ extension Shard {
     stepMembership(.start)
     let waiting = held
     held = []
-    var effects: [ShardEffect] = []
-    let sent = outbox
-    outbox = []
-    for event in waiting { step(event, at: now, into: &effects) }
-    outbox = sent + effects
+    for event in waiting {
+      take(event)
+      drainInbox()
+    }
   }
 
   // MARK: Membership and view
@@ -224,6 +225,8 @@ extension Shard {
     handOff()
   }
 
+  /// A shard serves its siblings until all of them have drained: what is under way in one may need
+  /// the vnodes of another.
   mutating func stop() {
     guard phase == .serving else {
       for event in held {
@@ -232,18 +235,37 @@ extension Shard {
         }
       }
       held = []
+      send(.drained, to: Address(node: address.node, shard: .membership))
+      if configuration.shard == .membership { stopSiblings() }
       return stopNow()
     }
     phase = .stopping
     deadlines.add(.stop, at: now.instant + Self.stopTimeout)
   }
 
-  mutating func stopIfFinished() {
-    guard clients.isEmpty, forwardedCount == 0, durability.count == 0 else { return }
+  mutating func reportIfDrained() {
+    guard !hasReportedDrained, clients.isEmpty, forwardedCount == 0, durability.count == 0 else {
+      return
+    }
+    hasReportedDrained = true
+    send(.drained, to: Address(node: address.node, shard: .membership))
+  }
+
+  mutating func takeDrained(from: Address) {
+    drainedShards.insert(from.shard)
+    guard phase == .stopping, drainedShards.count == configuration.member.shardCount else { return }
+    stopSiblings()
     stopNow()
   }
 
+  private mutating func stopSiblings() {
+    for index in 0..<configuration.member.shardCount where index != configuration.shard.index {
+      send(.stopNow, to: Address(node: address.node, shard: ShardIndex(index)))
+    }
+  }
+
   mutating func stopNow() {
+    guard phase != .stopped else { return }
     for id in clients.sorted() { reply(id, .failure(.timeout)) }
     phase = .stopped
     outbox.append(.stopped)

@@ -108,7 +108,8 @@ extension Shard {
     let n = view.properties(of: put.key.bucket).nVal
     let origin = PutTask.Origin.forwarded(put.operation, from: from)
     forwardedCount += 1
-    guard phase == .serving, !hasDeparted, view.knowsType(put.key.bucket.type),
+    let isServed = phase == .serving || (phase == .stopping && from.node == address.node)
+    guard isServed, !hasDeparted, view.knowsType(put.key.bucket.type),
       clients.count + forwardedCount <= configuration.requestLimit
     else {
       return finish(origin, .failure(.overload))

@@ -42,6 +42,9 @@ public struct Shard {
   /// Messages of this shard to itself; they need no encoding and are taken in within the step.
   var inbox: [PeerMessage] = []
   var held: [ShardEvent] = []
+  var hasReportedDrained = false
+  /// Shard 0: the shards of the stopping node that have drained.
+  var drainedShards: Set<ShardIndex> = []
   var deadlines = Deadlines()
   var durability = DurabilityQueue()
   var syncRequested: UInt64 = 0
@@ -77,7 +80,10 @@ public struct Shard {
     self.store = store
     address = Address(node: configuration.member.id, shard: configuration.shard)
     view = ClusterView(local: configuration.member, ringSize: configuration.ringSize)
-    random = SeededRandom(seed: configuration.seed)
+    // Two shards given the same seed must still draw different instances and operations.
+    random = SeededRandom(
+      seed: StableHash.mix(configuration.seed ^ address.node.rawValue)
+        &+ UInt64(address.shard.index))
     nextOperation = random.next() >> 1
   }
 
@@ -101,11 +107,12 @@ public struct Shard {
     if phase == .starting, mustWait(event) { hold(event) } else { take(event) }
     drainInbox()
     finishStep()
+    drainInbox()
     effects.append(contentsOf: outbox)
     outbox.removeAll(keepingCapacity: true)
   }
 
-  private mutating func take(_ event: ShardEvent) {
+  mutating func take(_ event: ShardEvent) {
     switch event {
     case .start: start()
     case .message(let bytes, let from): receive(bytes, from: from)
@@ -140,6 +147,8 @@ public struct Shard {
     case .propertiesStored(let operation): takePropertiesStored(operation)
     case .transferCompleted(let transfer): stepMembership(.transferCompleted(transfer))
     case .transferProgress(let rows): takeTransferProgress(rows, from: from)
+    case .drained: takeDrained(from: from)
+    case .stopNow: stopNow()
     }
   }
 
@@ -157,7 +166,7 @@ public struct Shard {
     dispatch(message, from: from)
   }
 
-  private mutating func drainInbox() {
+  mutating func drainInbox() {
     var index = 0
     while index < inbox.count {
       let message = inbox[index]
@@ -172,7 +181,7 @@ public struct Shard {
       syncRequested = last
       outbox.append(.sync(through: last))
     }
-    if phase == .stopping { stopIfFinished() }
+    if phase == .stopping { reportIfDrained() }
     if deadlines.count > 4 * liveOperations + 1024 {
       let shard = self
       deadlines.compact { shard.isLive($0) }
@@ -265,7 +274,7 @@ extension PeerMessage {
   var isWithinNode: Bool {
     switch self {
     case .view, .viewRequest, .setProperties, .propertiesStored, .transferCompleted,
-      .transferProgress:
+      .transferProgress, .drained, .stopNow:
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
       .listReply, .handoff, .handoffReceipt:

@@ -142,10 +142,12 @@ import Testing
     }
     try cluster.put(ObjectKey(bucket: "other", key: "k"), "v", at: 0)
     for node in 0..<3 {
-      let keys = try cluster.list(.listKeys(BucketID(name: Bytes("b".utf8)), timeout: nil), at: node)
+      let keys = try cluster.list(
+        .listKeys(BucketID(name: Bytes("b".utf8)), timeout: nil), at: node)
       #expect(keys.names == expected.sorted())
       #expect(keys.last == .keys([], done: true))
-      let buckets = try cluster.list(.listBuckets(type: BucketID.defaultType, timeout: nil), at: node)
+      let buckets = try cluster.list(
+        .listBuckets(type: BucketID.defaultType, timeout: nil), at: node)
       #expect(buckets.names == ["b", "other"])
     }
     cluster.setDown([1])

@@ -189,7 +189,9 @@ final class TestCluster {
       let timer = addresses.compactMap { address in
         shards[address].map { ($0.nextDeadline.nanoseconds, address) }
       }.min { $0.0 < $1.0 }
-      let index = queue.indices.min { (queue[$0].at, queue[$0].order) < (queue[$1].at, queue[$1].order) }
+      let index = queue.indices.min {
+        (queue[$0].at, queue[$0].order) < (queue[$1].at, queue[$1].order)
+      }
       let next = index.map { queue[$0].at } ?? UInt64.max
       if let timer, timer.0 < next {
         guard timer.0 <= end else { break }
@@ -266,8 +268,9 @@ final class TestCluster {
   // MARK: What is stored
 
   func stored(_ key: ObjectKey, _ partition: PartitionID, on node: NodeID) throws -> KVObject? {
-    guard let bytes = try stores[
-      Address(node: node, shard: partition.shard(of: shardCount))]?.object(key, in: partition)
+    guard
+      let bytes = try stores[
+        Address(node: node, shard: partition.shard(of: shardCount))]?.object(key, in: partition)
     else { return nil }
     return try KVObject(encoded: bytes)
   }

@@ -31,6 +31,7 @@ extension PeerMessage {
     case .propertiesStored(let operation): operation.encode(into: &writer)
     case .transferCompleted(let transfer): transfer.encode(into: &writer)
     case .transferProgress(let rows): writer.write(list: rows) { $1.encode(into: &$0) }
+    case .drained, .stopNow: break
     }
     return writer.bytes
   }
@@ -66,6 +67,8 @@ extension PeerMessage {
         try reader.readList(minimumBytes: 10) { (r) throws(DecodingFailure) in
           try ClusterStatus.TransferRow(decoding: &r)
         })
+    case 18: self = .drained
+    case 19: self = .stopNow
     default: throw DecodingFailure(expected: "a peer message tag, not \(tag)", offset: 1)
     }
     try reader.expectEnd()
@@ -90,6 +93,8 @@ extension PeerMessage {
     case .propertiesStored: 15
     case .transferCompleted: 16
     case .transferProgress: 17
+    case .drained: 18
+    case .stopNow: 19
     }
   }
 

@@ -55,6 +55,10 @@ public enum PeerMessage: Hashable, Sendable {
   case transferCompleted(PendingTransfer)
   /// To shard 0 of the own node: the handoffs under way in the sender.
   case transferProgress([ClusterStatus.TransferRow])
+  /// To shard 0 of the own node, which is stopping: nothing of the sender's own is under way.
+  case drained
+  /// From shard 0 of the own node: every shard has drained, stop now.
+  case stopNow
 }
 
 /// Asks a vnode what it holds.
