@@ -8,6 +8,13 @@ public struct HandoffPlan: Hashable, Sendable {
     public var partition: PartitionID
     /// The node that should hold it.
     public var node: NodeID
+
+    /// The handoff of `partition` to `node`.
+    public init(kind: HandoffSender.Kind, partition: PartitionID, node: NodeID) {
+      self.kind = kind
+      self.partition = partition
+      self.node = node
+    }
   }
 
   /// What could be sent now, by partition.
