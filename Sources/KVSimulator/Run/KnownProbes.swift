@@ -1,5 +1,20 @@
 /// The names of all probes, so that a report can tell which were never hit.
 public enum KnownProbes {
-  /// The names, sorted; a test compares them with the sources.
-  public static let names: [String] = []
+  /// What shards report; a test compares these with the sources.
+  public static let shards = [
+    "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
+    "handoff failed", "handoff given up", "handoff removal skipped", "hint stored",
+    "put sent again or to a fallback", "read repair", "write forwarded during transfer",
+  ]
+
+  /// What the simulator itself counts.
+  static let simulator =
+    [
+      "sim: background work in a store", "sim: join during the storm", "sim: journal replayed",
+      "sim: leave during the storm", "sim: read held against a quorum", "sim: siblings read",
+      "sim: torn journal recovered",
+    ] + FaultKind.allCases.map { "sim: fault \($0)" }
+
+  /// All names, sorted.
+  public static let names = (shards + simulator).sorted()
 }

@@ -100,15 +100,11 @@ extension Simulation {
       guard let first = copies.first, copies.contains(where: { $0.object != first.object }) else {
         continue
       }
-      let rows = copies.map { "n\($0.node) \(Self.text(of: $0.object))" }
+      let rows = copies.map {
+        "n\($0.node) \($0.object.map(Describe.text(ofObject:)) ?? "nothing")"
+      }
       return "\(Describe.name(history.keys[key].name)): \(rows.joined(separator: ", "))"
     }
     return nil
-  }
-
-  private static func text(of object: Bytes?) -> String {
-    guard let object else { return "nothing" }
-    guard let decoded = try? KVObject(encoded: object) else { return "\(object.count) bad bytes" }
-    return Describe.text(of: decoded)
   }
 }

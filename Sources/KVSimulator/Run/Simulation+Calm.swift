@@ -25,7 +25,7 @@ extension Simulation {
       throw SimulationFailure(
         checker: .ring,
         explanation: "a change of membership never ends: \(membership), "
-          + (disagreement() ?? "all agree"))
+          + (disagreement() ?? "all agree") + ", " + (misplacedData() ?? "data is at home"))
     }
     try waitForAgreement(upTo: 120 * Self.second)
     try waitForHome(upTo: 120 * Self.second)

@@ -81,11 +81,13 @@ extension Simulation {
     let options = clients[client].putOptions(n: settings.nVal, wantsPrimaries: primaries)
     let held = clients[client].random.chance(0.7) ? clients[client].held[key] : nil
     let byteCount = clients[client].byteCount(limit: settings.valueByteLimit)
+    // With `one`, a primary that has stored the write may forget it in a crash.
+    let primaryCount =
+      options.syncOnWrite == .one ? 0 : options.pw?.resolved(n: settings.nVal) ?? 0
     let number = history.begin(
       History.Write(
         key: key, isDelete: false, seen: held?.covered ?? WriteSet(), readsBefore: false,
-        byteCount: byteCount, primaryCount: options.pw?.resolved(n: settings.nVal) ?? 0,
-        start: world.time))
+        byteCount: byteCount, primaryCount: primaryCount, start: world.time))
     let content = Content(value: WrittenValue.bytes(number, byteCount: byteCount))
     submit(
       .put(

@@ -41,7 +41,7 @@ extension Simulation {
     case .idle: beginChange()
     case .staging(let id):
       // Whatever the answer: the plan shows what has been staged.
-      if hasEnded(id) { enter(.staged) }
+      if hasEnded(id) { enter(isCommitted() ? .moving : .staged) }
     case .staged: sendCommand(.plan) { .planning($0) }
     case .planning(let id):
       guard hasEnded(id) else { break }
@@ -54,7 +54,7 @@ extension Simulation {
       if hasEnded(id) { enter(.moving) }
     case .moving:
       // A commit may have come to nothing: ask again what is staged.
-      if world.time - membership.stageStart > 15 * Self.second { enter(.staged) }
+      if world.time - membership.stageStart > 15 * Self.second, !isCommitted() { enter(.staged) }
     }
     guard isStormy || membership.stage != .idle else { return }
     world.plan(.membership, after: 300_000_000 + UInt64(random.below(700_000_000)))
@@ -151,6 +151,19 @@ extension Simulation {
     let others = members.filter { $0 != node && world.nodes[$0].isRunning }
     return !others.isEmpty
       && others.allSatisfy { world.nodes[$0].shards.first?.shard.view.member(id) == nil }
+  }
+
+  /// True when some running member's ring shows the change.
+  private func isCommitted() -> Bool {
+    members.contains { index in
+      guard let view = world.nodes[index].shards.first?.shard.view else { return false }
+      if let node = membership.joining {
+        return view.member(world.nodes[node].member.id)?.status == .valid
+      }
+      guard let node = membership.leaving else { return false }
+      let status = view.member(world.nodes[node].member.id)?.status
+      return status != .valid && index != node
+    }
   }
 
   private mutating func finishChange() {

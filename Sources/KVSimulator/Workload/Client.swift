@@ -61,7 +61,7 @@ struct Client {
     if random.chance(0.1) { options.nodeConfirms = .count(UInt32(1 + random.below(n))) }
     if random.chance(0.1) { options.sloppyQuorum = false }
     if random.chance(0.05) { options.ifNoneMatch = true }
-    if random.chance(0.1) { options.syncOnWrite = random.chance(0.5) ? .all : .backend }
+    if random.chance(0.15) { options.syncOnWrite = [.all, .backend, .one][random.below(3)] }
     return options
   }
 

@@ -40,7 +40,7 @@ struct Describe {
   func text(of event: ShardEvent) -> String {
     switch event {
     case .start: "start"
-    case .message(let bytes, let from): "message \(Self.message(bytes)) of \(name(from))"
+    case .message(let bytes, let from): "message \(text(ofMessage: bytes)) of \(name(from))"
     case .request(let id, let request): "request \(id.rawValue) \(Self.text(of: request))"
     case .requestCancelled(let id): "request \(id.rawValue) cancelled"
     case .admin(let id, let command): "admin \(id.rawValue) \(command)"
@@ -80,8 +80,8 @@ struct Describe {
 
   func text(of effect: ShardEffect) -> String {
     switch effect {
-    case .send(let bytes, let to): "send \(Self.message(bytes)) to \(name(to))"
-    case .sendToEndpoint(let bytes, let to): "send \(Self.message(bytes)) to \(to)"
+    case .send(let bytes, let to): "send \(text(ofMessage: bytes)) to \(name(to))"
+    case .sendToEndpoint(let bytes, let to): "send \(text(ofMessage: bytes)) to \(to)"
     case .reply(let id, let reply, let isFinal):
       "reply \(id.rawValue)\(isFinal ? "" : " (more)") \(Self.text(of: reply))"
     case .adminReply(let id, let reply): "admin reply \(id.rawValue) \(reply)"
@@ -157,9 +157,5 @@ struct Describe {
   static func name(_ key: ObjectKey) -> String {
     String(decoding: key.bucket.name, as: UTF8.self) + "/"
       + String(decoding: key.key, as: UTF8.self)
-  }
-
-  private static func message(_ bytes: Bytes) -> String {
-    "\(bytes.count) bytes \(bytes.prefix(4).map { String($0, radix: 16) }.joined(separator: " "))"
   }
 }

@@ -33,9 +33,12 @@ extension World {
   private mutating func openShard(_ index: Int, _ shard: Int) throws(StorageError) {
     let store = try Store.open(
       at: "/shard-\(shard)", fileSystem: nodes[index].fileSystem, options: settings.store)
+    let report = store.openReport
+    if report.recordsReplayed > 0 { probes.count("sim: journal replayed") }
+    if report.tornJournalByteCount > 0 { probes.count("sim: torn journal recovered") }
     let configuration = settings.shard.configuration(
       member: nodes[index].member, shard: ShardIndex(shard), ringSize: settings.ringSize,
-      seed: random.next(), startedCleanly: store.openReport.wasCleanShutdown)
+      seed: random.next(), startedCleanly: report.wasCleanShutdown)
     let replicas = LSMReplicaStore(store: store)
     let machine = Shard(configuration: configuration, store: replicas)
     nodes[index].shards.append(SimulatedShard(shard: machine, store: store, replicas: replicas))
@@ -76,7 +79,7 @@ extension World {
     trace.record(at: time, kind: 4, UInt64(index), text: "n\(index) has stopped")
     let occupiedCount = occupiedPartitions(of: index).count
     for id in underway.keys.sorted() {
-      guard let request = underway[id], request.place.node == index, request.hasArrived else {
+      guard let request = underway[id], request.place.node == index, request.mustBeAnswered else {
         continue
       }
       fail(.replies, "n\(index) stopped without an answer to request \(id.rawValue)")
@@ -167,7 +170,8 @@ extension World {
 
   mutating func performBackgroundWork(_ place: ShardPlace) {
     do throws(StorageError) {
-      _ = try nodes[place.node].shards[place.shard].store.performBackgroundWork()
+      let store = nodes[place.node].shards[place.shard].store
+      if try store.performBackgroundWork() { probes.count("sim: background work in a store") }
     } catch {
       fail(.storage, "n\(place.node)/\(place.shard) cannot compact: \(error)")
       return

@@ -8,8 +8,9 @@ import KVStorage
 struct UnderwayRequest {
   /// The shard it was sent to.
   var place: ShardPlace
-  /// True once the shard has been told.
-  var hasArrived = false
+  /// True once a shard has been told of a client's request: it must answer, even if it is asked to
+  /// stop. Operators see their connection close.
+  var mustBeAnswered = false
 }
 
 /// A whole cluster in one process: nodes with real shards on real stores, joined by a simulated
@@ -116,7 +117,7 @@ struct World {
         return
       }
       guard deferredWhilePaused(event, at: place) else { return }
-      underway[id]?.hasArrived = true
+      underway[id]?.mustBeAnswered = true
       tell(place, .request(id, request))
     case .cancellation(let id, let place, let incarnation):
       guard isCurrent(place, incarnation), deferredWhilePaused(event, at: place) else { return }
@@ -283,7 +284,7 @@ struct World {
   /// Gives an operator's command to a running node at once.
   mutating func command(_ command: AdminCommand, id: RequestID, to node: Int) {
     let place = ShardPlace(node: node, shard: 0)
-    underway[id] = UnderwayRequest(place: place, hasArrived: true)
+    underway[id] = UnderwayRequest(place: place)
     tell(place, .admin(id, command))
   }
 
