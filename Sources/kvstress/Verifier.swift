@@ -17,7 +17,9 @@ struct Verifier {
 
   var keyCount: Int { expected.reduce(0) { $0 + $1.count } }
 
-  /// Reads everything; returns what is wrong. The store's state becomes the expected one.
+  /// Reads everything; returns what is wrong.
+  ///
+  /// The store's state becomes the expected one.
   mutating func verify(
     _ store: Store, round: Int, _ acknowledged: [Int]
   ) throws(StorageError) -> [String] {

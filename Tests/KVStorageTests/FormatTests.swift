@@ -3,8 +3,9 @@ import Testing
 
 @testable import KVStorage
 
-/// The bytes of every format. The same bytes are explained in Docs/Formats.md; a change here is a new
-/// format version.
+/// The bytes of every format.
+///
+/// The same bytes are explained in Docs/Formats.md; a change here is a new format version.
 @Suite struct FormatTests {
   private func hex(_ bytes: Bytes) -> String {
     bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()

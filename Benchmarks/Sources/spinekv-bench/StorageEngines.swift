@@ -14,7 +14,9 @@ struct EngineSettings {
   var level0StallFileCount = 20
 }
 
-/// An engine under test. Failures end the program: a benchmark with errors has no result.
+/// An engine under test.
+///
+/// Failures end the program: a benchmark with errors has no result.
 protocol BenchEngine: AnyObject, Sendable {
   /// A session per thread, with the buffers that the thread reuses.
   func session() -> any BenchSession

@@ -94,7 +94,9 @@ final class CompactionJob {
     return cursors
   }
 
-  /// True when a level below the output may hold the key. Keys are asked for in ascending order.
+  /// True when a level below the output may hold the key.
+  ///
+  /// Keys are asked for in ascending order.
   private func mayExistDeeper(_ key: RawBytes) -> Bool {
     for level in compaction.outputLevel + 1..<max(compaction.outputLevel + 1, Version.levelCount) {
       let tables = version.levels[level]

@@ -131,6 +131,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
 
   // MARK: FileSystem
 
+  /// Creates a directory and its missing parents.
   public func createDirectory(_ path: String) throws(StorageError) {
     try change(path) { () throws(StorageError) in
       var directory = path
@@ -138,6 +139,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     }
   }
 
+  /// Opens a file for reading.
   public func open(_ path: String) throws(StorageError) -> any ReadableFile {
     monitor.lock()
     defer { monitor.unlock() }
@@ -145,6 +147,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     return CrashableFile(self, try inode(path), path)
   }
 
+  /// Creates an empty file for writing.
   public func create(_ path: String) throws(StorageError) -> any WritableFile {
     let inode = Inode(durable: [])
     try change(path) { () throws(StorageError) in
@@ -158,6 +161,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     return CrashableFile(self, inode, path)
   }
 
+  /// Removes a file.
   public func remove(_ path: String) throws(StorageError) {
     try change(path) { () throws(StorageError) in
       usedByteCount -= try inode(path).content.count
@@ -166,6 +170,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     }
   }
 
+  /// Renames a file within its directory.
   public func rename(_ path: String, to newPath: String) throws(StorageError) {
     precondition(
       parentDirectory(of: path) == parentDirectory(of: newPath),
@@ -179,6 +184,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     }
   }
 
+  /// The names in a directory, in ascending order.
   public func list(_ directory: String) throws(StorageError) -> [String] {
     monitor.lock()
     defer { monitor.unlock() }
@@ -195,6 +201,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     }.sorted()
   }
 
+  /// True when the file exists.
   public func exists(_ path: String) throws(StorageError) -> Bool {
     monitor.lock()
     defer { monitor.unlock() }
@@ -202,6 +209,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     return live[path] != nil || directories.contains(path)
   }
 
+  /// The size of a file in bytes.
   public func size(_ path: String) throws(StorageError) -> Int {
     monitor.lock()
     defer { monitor.unlock() }
@@ -209,6 +217,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     return try inode(path).content.count
   }
 
+  /// Makes the names in a directory durable.
   public func syncDirectory(_ path: String) throws(StorageError) {
     try change(path) { () throws(StorageError) in
       for change in unsyncedNames where change.directory == path { change.apply(to: &durable) }
@@ -216,6 +225,7 @@ public final class CrashableFileSystem: FileSystem, @unchecked Sendable {
     }
   }
 
+  /// Takes an exclusive lock.
   public func lock(_ path: String) throws(StorageError) -> any FileLock {
     monitor.lock()
     defer { monitor.unlock() }

@@ -81,6 +81,8 @@ final class PosixThread: @unchecked Sendable {
     }
   }
 
-  /// Waits until the closure has returned. Call it once.
+  /// Waits until the closure has returned.
+  ///
+  /// Call it once.
   func join() { pthread_join(handle, nil) }
 }

@@ -7,6 +7,7 @@ public struct PosixFileSystem: FileSystem {
   /// The file system of this process.
   public init() {}
 
+  /// Creates a directory and its missing parents.
   public func createDirectory(_ path: String) throws(StorageError) {
     if mkdir(path, 0o755) == 0 {
       try syncDirectory(parentDirectory(of: path))
@@ -21,6 +22,7 @@ public struct PosixFileSystem: FileSystem {
     }
   }
 
+  /// Opens a file for reading.
   public func open(_ path: String) throws(StorageError) -> any ReadableFile {
     let descriptor = try openDescriptor(path, O_RDONLY)
     var status = stat()
@@ -28,18 +30,22 @@ public struct PosixFileSystem: FileSystem {
     return PosixReadableFile(descriptor, path, Int(status.st_size))
   }
 
+  /// Creates an empty file for writing.
   public func create(_ path: String) throws(StorageError) -> any WritableFile {
     PosixWritableFile(try openDescriptor(path, O_WRONLY | O_CREAT | O_TRUNC), path)
   }
 
+  /// Removes a file.
   public func remove(_ path: String) throws(StorageError) {
     guard unlink(path) == 0 else { throw systemError("unlink", path) }
   }
 
+  /// Renames a file within its directory.
   public func rename(_ path: String, to newPath: String) throws(StorageError) {
     guard Glibc.rename(path, newPath) == 0 else { throw systemError("rename", path) }
   }
 
+  /// The names in a directory, in ascending order.
   public func list(_ directory: String) throws(StorageError) -> [String] {
     guard let stream = opendir(directory) else { throw systemError("opendir", directory) }
     defer { closedir(stream) }
@@ -57,23 +63,27 @@ public struct PosixFileSystem: FileSystem {
     return names.sorted()
   }
 
+  /// True when the file exists.
   public func exists(_ path: String) throws(StorageError) -> Bool {
     if access(path, F_OK) == 0 { return true }
     guard errno == ENOENT || errno == ENOTDIR else { throw systemError("access", path) }
     return false
   }
 
+  /// The size of a file in bytes.
   public func size(_ path: String) throws(StorageError) -> Int {
     var status = stat()
     guard stat(path, &status) == 0 else { throw systemError("stat", path) }
     return Int(status.st_size)
   }
 
+  /// Makes the names in a directory durable.
   public func syncDirectory(_ path: String) throws(StorageError) {
     let descriptor = try openDescriptor(path, O_RDONLY | O_DIRECTORY)
     guard fsync(descriptor.number) == 0 else { throw systemError("fsync", path) }
   }
 
+  /// Takes an exclusive lock.
   public func lock(_ path: String) throws(StorageError) -> any FileLock {
     let descriptor = try openDescriptor(path, O_RDWR | O_CREAT)
     guard flock(descriptor.number, LOCK_EX | LOCK_NB) == 0 else {

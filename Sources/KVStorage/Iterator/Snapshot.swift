@@ -82,7 +82,9 @@ public final class Snapshot: Sendable {
   }
 }
 
-/// Goes forward through the entries of a snapshot. It holds one block per table it reads.
+/// Goes forward through the entries of a snapshot.
+///
+/// It holds one block per table it reads.
 ///
 /// Not thread-safe; one owner uses it.
 public final class StoreIterator {

@@ -145,7 +145,9 @@ final class ManifestWriter {
   private let seed: UInt32
   private(set) var byteCount: Int
 
-  /// Creates the manifest with `snapshot` as its first record. CURRENT does not name it yet.
+  /// Creates the manifest with `snapshot` as its first record.
+  ///
+  /// CURRENT does not name it yet.
   init(
     ledger: String, number: FileNumber, snapshot: VersionEdit, fileSystem: any FileSystem
   ) throws(StorageError) {

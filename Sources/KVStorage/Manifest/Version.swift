@@ -48,13 +48,28 @@ final class TableFile: Sendable {
   }
 }
 
+extension [TableFile] {
+  /// Index of the first of ascending tables whose largest key is not before `key`.
+  func firstIndex(notBefore key: RawBytes) -> Int {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle].isBefore(key) { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+}
+
 /// What is needed to open tables.
 struct TableEnvironment: Sendable {
   var fileSystem: any FileSystem
   var cache: BlockCache
 }
 
-/// The SSTables of the ledger at a moment. A snapshot keeps its version, and the version its files.
+/// The SSTables of the ledger at a moment.
+///
+/// A snapshot keeps its version, and the version its files.
 ///
 /// **Invariants**
 /// 1. Level 0 is in order of age, newest first; its tables may overlap.
@@ -115,18 +130,6 @@ final class Version: Sendable {
     return edit
   }
 
-  /// Index of the first table of a level (not 0) whose largest key is not before `key`.
-  func firstIndex(in level: Int, notBefore key: RawBytes) -> Int {
-    let files = levels[level]
-    var low = 0
-    var high = files.count
-    while low < high {
-      let middle = (low + high) / 2
-      if files[middle].isBefore(key) { low = middle + 1 } else { high = middle }
-    }
-    return low
-  }
-
   /// The newest entry of the key in any table.
   func find(
     _ key: RawBytes, _ projection: Projection, _ environment: TableEnvironment
@@ -137,7 +140,7 @@ final class Version: Sendable {
       guard case .absent = result else { return result }
     }
     for level in 1..<levels.count where !levels[level].isEmpty {
-      let index = firstIndex(in: level, notBefore: key)
+      let index = levels[level].firstIndex(notBefore: key)
       guard index < levels[level].count, levels[level][index].contains(key) else { continue }
       let result = try levels[level][index].table(environment).find(key, hash: hash, projection)
       guard case .absent = result else { return result }
@@ -171,7 +174,7 @@ final class LevelCursor: Cursor {
   }
 
   override func seek(_ key: RawBytes) throws(StorageError) {
-    index = files.firstIndex { !$0.isBefore(key) } ?? files.count
+    index = files.firstIndex(notBefore: key)
     try open(at: key)
   }
 

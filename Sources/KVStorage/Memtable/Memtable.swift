@@ -58,7 +58,9 @@ final class Memtable: @unchecked Sendable {
 
   // MARK: Writing
 
-  /// Adds an entry, copying key and value. Its sequence number is larger than any inserted before.
+  /// Adds an entry, copying key and value.
+  ///
+  /// Its sequence number is larger than any inserted before.
   func insert(_ entry: EntryView) {
     withUnsafeTemporaryAllocation(of: UInt.self, capacity: Memtable.maximumHeight) { previous in
       let currentHeight = height.load(ordering: .relaxed)

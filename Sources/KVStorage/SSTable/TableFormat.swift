@@ -24,7 +24,9 @@ enum TableFormat {
   /// More than the largest entry can make of a block.
   static let maximumBlockByteCount = StoreLimits.valueByteCount + (32 << 20)
 
-  /// How a block is stored. The raw values are persisted.
+  /// How a block is stored.
+  ///
+  /// The raw values are persisted.
   enum BlockEncoding: UInt8 {
     case raw = 0
     case lz4 = 1

@@ -82,7 +82,9 @@ extension Engine {
     }
   }
 
-  /// Syncs, flushes and records that the store was closed in order. The maintenance thread is gone.
+  /// Syncs, flushes and records that the store was closed in order.
+  ///
+  /// The maintenance thread is gone.
   func close() throws(StorageError) {
     backgroundLock.lock()
     defer { backgroundLock.unlock() }

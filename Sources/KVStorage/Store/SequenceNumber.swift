@@ -12,11 +12,13 @@ public struct SequenceNumber: Hashable, Comparable, Sendable, CustomStringConver
   /// The largest number that the file formats can hold.
   static let maximum = SequenceNumber(1 << 56 - 1)
 
+  /// Orders by age.
   public static func < (a: SequenceNumber, b: SequenceNumber) -> Bool { a.rawValue < b.rawValue }
 
   /// The sequence number `count` writes later.
   func advanced(by count: Int) -> SequenceNumber { SequenceNumber(rawValue + UInt64(count)) }
 
+  /// The error in one line.
   public var description: String { "#\(rawValue)" }
 }
 

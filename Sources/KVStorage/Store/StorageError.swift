@@ -56,6 +56,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
       (.invalidOptions, "invalidOptions", false), (.sequenceGap, "sequenceGap", false),
     ]
 
+    /// The error in one line.
     public var description: String {
       let name = Code.all.first { $0.code == self }?.name ?? "unknown"
       return "\(rawValue) \(name)"
@@ -96,6 +97,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// The error in one line.
   public var description: String {
     var text = "\(code): \(message)"
     if let path { text += " in \(path)" }

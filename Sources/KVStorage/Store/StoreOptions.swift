@@ -1,4 +1,6 @@
-/// How a store uses memory, disk and threads. The defaults suit one shard of a small node.
+/// How a store uses memory, disk and threads.
+///
+/// The defaults suit one shard of a small node.
 public struct StoreOptions: Hashable, Sendable {
   /// Bytes of keys and values after which the active memtable is sealed and a new one begun.
   public var memtableByteLimit = 16 << 20

@@ -78,7 +78,9 @@ public struct WriteBatch: Sendable {
   }
 }
 
-/// What an entry says about its key. The raw values are persisted; 2 and 3 are not used yet.
+/// What an entry says about its key.
+///
+/// The raw values are persisted; 2 and 3 are not used yet.
 enum EntryKind: UInt8 {
   case delete = 0
   case put = 1
