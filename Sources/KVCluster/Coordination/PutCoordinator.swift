@@ -174,9 +174,8 @@ extension PutCoordinator {
     let possibleNodes = Set(copies.filter { $0.state != .refused }.map(\.replica.node)).count
     let failure: RequestFailure
     if possible < max(plan.dw, plan.w) {
-      if !refusals.isEmpty, refusals.allSatisfy({ $0 == .overload }) {
-        failure = .overload
-      } else if copies[0].state == .refused, let first = refusals.first {
+      // Never `overload`, which tells the client that nothing was done: this vnode has stored it.
+      if copies[0].state == .refused, let first = refusals.first {
         failure = first
       } else if durable < plan.dw {
         failure = .dwUnsatisfied(need: plan.dw, got: durable)
