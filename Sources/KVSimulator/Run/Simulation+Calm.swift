@@ -10,12 +10,14 @@ extension Simulation {
     world.network.isFaulty = false
     world.network.heal()
     for node in world.nodes.indices {
-      world.nodes[node].pausedUntil = min(world.nodes[node].pausedUntil, world.time)
       world.nodes[node].diskSlowUntil = 0
       world.nodes[node].nextSyncFails = false
       if world.nodes[node].hasSyncFailed { world.crash(node, losesPower: false) }
       if members.contains(node) || membership.joining == node { world.boot(node) }
     }
+    // What nodes still remember of the storm must not count against the calm.
+    let paused = world.nodes.map(\.pausedUntil).max() ?? 0
+    try advance(to: max(world.time, paused) + 5 * Self.second)
     let patience = settings.shard.requestTimeout.wholeNanoseconds + settings.faults.longest
     guard try wait(upTo: patience + 15 * Self.second, until: { $0.pending.isEmpty }) else {
       throw SimulationFailure(

@@ -8,8 +8,7 @@ import KVStorage
 struct UnderwayRequest {
   /// The shard it was sent to.
   var place: ShardPlace
-  /// True once a shard has been told of a client's request: it must answer, even if it is asked to
-  /// stop. Operators see their connection close.
+  /// True once a shard has been told of a client's request: it must answer, even before it stops.
   var mustBeAnswered = false
 }
 
