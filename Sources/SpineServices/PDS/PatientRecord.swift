@@ -70,7 +70,7 @@ public struct PatientRecord: Codable, Hashable, Sendable {
   }
 }
 
-/// How confidential a record is, least first. Raw values are the published codes.
+/// How confidential a record is, least first; raw values are the published codes.
 public enum Confidentiality: String, Codable, Sendable, CaseIterable {
   case unrestricted = "U"
   case restricted = "R"
@@ -97,11 +97,16 @@ public struct PatientChange: Codable, Hashable, Sendable {
 /// The version comes first, so that a change made in knowledge of another always stands; among
 /// changes of the same version the higher authority, then the later time, then the identifier.
 public struct FieldStamp: Codable, Hashable, Sendable, Comparable {
+  /// The version the change gave the record.
   public var version: Int
+  /// Whose word it was.
   public var authority: Int
+  /// When it was made.
   public var time: String
+  /// The request that made it.
   public var requestID: String
 
+  /// The order of their texts.
   public static func < (a: FieldStamp, b: FieldStamp) -> Bool {
     (a.version, a.authority, a.time, a.requestID) < (b.version, b.authority, b.time, b.requestID)
   }

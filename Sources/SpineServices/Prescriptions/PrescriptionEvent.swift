@@ -125,11 +125,15 @@ public struct PrescriptionOrder: Codable, Hashable, Sendable {
 
   /// The patient of an order.
   public struct Patient: Codable, Hashable, Sendable {
+    /// The patient's NHS number.
     public var nhsNumber: String
     /// `YYYYMMDD`.
     public var birthDate: String?
+    /// The family name.
     public var family: String?
+    /// The given names.
     public var given: String?
+    /// The title.
     public var prefix: String?
   }
 
@@ -195,14 +199,21 @@ public struct CancelInstruction: Codable, Hashable, Sendable {
 
 /// A cancellation as the record keeps it.
 public struct CancellationRequest: Codable, Hashable, Sendable {
+  /// The message.
   @OrFalse public var cancellationID: String?
+  /// The organisation that asked.
   @OrFalse public var agentOrganization: String?
   /// `Prescription` or `LineItem`.
   public var cancellationTarget: String
+  /// When it was asked.
   @OrFalse public var cancellationTime: String?
+  /// The message's document.
   @OrFalse public var cancellationMsgRef: String?
+  /// The item, for one.
   @OrFalse public var cancelLineItemRef: String?
+  /// The patient's NHS number.
   @OrFalse public var nhsNumber: String?
+  /// Why.
   public var reasons: [String]
 
   enum CodingKeys: String, CodingKey {

@@ -64,18 +64,27 @@ public struct PrescriptionRecord: Codable, Hashable, Sendable {
 public struct PrescriptionHeader: Codable, Hashable, Sendable {
   /// The identifier with its check character.
   public var prescriptionID: String
+  /// The document as signed.
   @OrFalse public var prescriptionMsgRef: String?
+  /// Such as `0101`.
   @OrFalse public var prescriptionType: String?
   /// `0001` acute, `0002` repeat prescribing, `0003` repeat dispensing.
   @OrFalse public var prescriptionTreatmentType: String?
+  /// From when it counts.
   @OrFalse public var prescriptionTime: String?
+  /// When it was signed.
   @OrFalse public var signedTime: String?
+  /// The prescriber's organisation.
   @OrFalse public var prescribingOrganization: String?
+  /// Days that one issue lasts.
   @OrFalse public var daysSupply: LooseInt?
+  /// How often it may be dispensed.
   @OrFalse public var maxRepeats: LooseInt?
   /// The number of the current issue, as text.
   public var currentInstance: String
+  /// Cancellations that wait for the dispenser, or for the prescription.
   @OrFalse public var pendingCancellations: [CancellationRequest]?
+  /// Cancellations that came second.
   @OrFalse public var unsuccessfulCancellations: [CancellationRequest]?
   /// False for the placeholder of a prescription cancelled before it came.
   public var prescriptionPresent: Bool
@@ -86,44 +95,71 @@ public struct PrescriptionHeader: Codable, Hashable, Sendable {
 
 /// What the record keeps of the patient.
 public struct PrescriptionPatient: Codable, Hashable, Sendable {
+  /// The patient's NHS number.
   public var nhsNumber: String
+  /// The date of birth.
   @OrFalse public var birthTime: String?
   /// The sixteenth birthday, which ends one exemption from charges.
   @OrFalse public var lowerAgeLimit: String?
   /// The sixtieth birthday, which begins another.
   @OrFalse public var higherAgeLimit: String?
+  /// The title.
   @OrFalse public var prefix: String?
+  /// The given names.
   @OrFalse public var given: String?
+  /// The family name.
   @OrFalse public var family: String?
 }
 
 /// The nominated dispenser, now and before.
 public struct Nomination: Codable, Hashable, Sendable {
+  /// Whether a dispenser is nominated.
   public var nominated: Bool
+  /// The nominated dispenser.
   @OrFalse public var nominatedPerformer: String?
+  /// `P1` pharmacy, `P2` appliances, `P3` dispensing doctor.
   @OrFalse public var nominatedPerformerType: String?
+  /// Dispensers nominated before.
   public var nominationHistory: [String]
 }
 
 /// One issue: its status, its items and everything that happened to it.
 public struct PrescriptionInstance: Codable, Hashable, Sendable {
+  /// The number, as text.
   public var instanceNumber: String
+  /// The status of the issue.
   public var prescriptionStatus: IssueStatus
+  /// The status before.
   @OrFalse public var previousStatus: IssueStatus?
+  /// The status the last notification gave it.
   @OrFalse public var lastDispenseStatus: IssueStatus?
+  /// The items.
   public var lineItems: [LineItem]
+  /// Who dispenses it.
   public var dispense: DispenseBlock
+  /// The claim for payment.
   public var claim: ClaimBlock
+  /// Cancellations that took effect.
   public var cancellations: [CancellationRequest]
+  /// The issue before each notification, by message, and at its release.
   public var dispenseHistory: [String: DispenseSnapshot]
+  /// What a batch job does next.
   public var nextActivity: NextActivity
+  /// The first day it can be dispensed.
   @OrFalse public var dispenseWindowLowDate: String?
+  /// The last day it can be dispensed.
   @OrFalse public var dispenseWindowHighDate: String?
+  /// When it expires.
   @OrFalse public var expiryDate: String?
+  /// When it was completed.
   @OrFalse public var completionDate: String?
+  /// From when a nominated dispenser can download it.
   @OrFalse public var nominatedDownloadDate: String?
+  /// When it was released.
   @OrFalse public var releaseDate: String?
+  /// The release request's document.
   @OrFalse public var releaseRequestMsgRef: String?
+  /// When the issue before was dispensed.
   @OrFalse public var previousIssueDate: String?
 
   /// Changes the status, remembering the one before.
@@ -135,10 +171,15 @@ public struct PrescriptionInstance: Codable, Hashable, Sendable {
 
 /// One prescribed item.
 public struct LineItem: Codable, Hashable, Sendable {
+  /// The item's identifier.
   public var id: String
+  /// The item's status.
   public var status: LineStatus
+  /// The status before.
   @OrFalse public var previousStatus: LineStatus?
+  /// The item's place, from 1.
   public var order: Int
+  /// How often it may be dispensed.
   @OrFalse public var maxRepeats: LooseInt?
 
   enum CodingKeys: String, CodingKey {
@@ -156,9 +197,13 @@ public struct LineItem: Codable, Hashable, Sendable {
 
 /// Who dispenses an issue, and the last notification about it.
 public struct DispenseBlock: Codable, Hashable, Sendable {
+  /// The dispenser that holds it.
   @OrFalse public var dispensingOrganization: String?
+  /// The last notification's message.
   @OrFalse public var lastDispenseNotificationGuid: String?
+  /// The last notification's document.
   @OrFalse public var lastDispenseNotificationMsgRef: String?
+  /// When it was last dispensed from.
   @OrFalse public var lastDispenseDate: String?
 
   init() {}
@@ -166,8 +211,11 @@ public struct DispenseBlock: Codable, Hashable, Sendable {
 
 /// The claim for payment of an issue.
 public struct ClaimBlock: Codable, Hashable, Sendable {
+  /// The claim's identifier.
   @OrFalse public var claimGUID: String?
+  /// When it was received.
   @OrFalse public var claimReceivedDate: String?
+  /// The claim's document.
   @OrFalse public var dispenseClaimMsgRef: String?
 
   init() {}
@@ -175,16 +223,23 @@ public struct ClaimBlock: Codable, Hashable, Sendable {
 
 /// The issue as it was before a dispense notification, or at its release.
 public struct DispenseSnapshot: Codable, Hashable, Sendable {
+  /// Who dispenses it.
   @OrFalse public var dispense: DispenseBlock?
+  /// The status of the issue.
   @OrFalse public var prescriptionStatus: IssueStatus?
+  /// The status the last notification gave it.
   @OrFalse public var lastDispenseStatus: IssueStatus?
+  /// The items.
   @OrFalse public var lineItems: [LineItem]?
+  /// When it was completed.
   @OrFalse public var completionDate: String?
 }
 
 /// What a batch job has to do with an issue next, and from which day.
 public struct NextActivity: Codable, Hashable, Sendable {
+  /// `ready`, `expire`, `createNoClaim`, `delete` or `purge`.
   @OrFalse public var activity: String?
+  /// The day from which it is due.
   @OrFalse public var date: String?
 }
 
@@ -194,16 +249,27 @@ public struct NextActivity: Codable, Hashable, Sendable {
 public struct ChangeEntry: Codable, Hashable, Sendable {
   /// The serial change number the change was given.
   public var scn: Int
+  /// When it was handled.
   public var timestamp: String
+  /// The message's document.
   public var internalID: String
+  /// The HL7 interaction.
   public var interactionID: String
+  /// The sending system.
   @OrFalse public var agentSystem: String?
+  /// The person.
   @OrFalse public var agentPerson: String?
+  /// The organisation.
   @OrFalse public var agentOrganisation: String?
+  /// The role profile.
   @OrFalse public var agentRole: String?
+  /// When the change was prepared.
   @OrFalse public var timePrepared: String?
+  /// The status of the current issue before.
   @OrFalse public var fromStatus: String?
+  /// The status of the current issue after.
   @OrFalse public var toStatus: String?
+  /// The current issue after.
   @OrFalse public var issue: String?
   /// The reply, given again when the message comes again.
   public var response: [String: String]

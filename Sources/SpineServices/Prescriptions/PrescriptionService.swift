@@ -198,14 +198,18 @@ extension PrescriptionService {
     }
     var released: [(key: String, reply: PrescriptionReply)] = []
     var stale: [NominationQueue.Entry] = []
-    for entry in try await queue.entries(for: dispenser) {
-      guard released.count < Self.releaseLimit else { break }
-      switch try await take(entry, envelope) {
-      case .released(let reply):
-        released.append((entry.key, reply))
-        stale.append(entry)
-      case .stale: stale.append(entry)
-      case .notYet: break
+    var waiting = try await queue.entries(for: dispenser)[...]
+    while !waiting.isEmpty, released.count < Self.releaseLimit {
+      let group = waiting.prefix(min(Self.releasesAtOnce, Self.releaseLimit - released.count))
+      waiting = waiting.dropFirst(group.count)
+      for (entry, outcome) in zip(group, await takeTogether(Array(group), envelope)) {
+        switch try outcome.get() {
+        case .released(let reply):
+          released.append((entry.key, reply))
+          stale.append(entry)
+        case .stale: stale.append(entry)
+        case .notYet: break
+        }
       }
     }
     if !released.isEmpty {
@@ -217,9 +221,7 @@ extension PrescriptionService {
     guard !released.isEmpty else {
       throw SpineError(.noMorePrescriptions, "no prescription waits for \(dispenser)")
     }
-    var answers: [ReleasedPrescription] = []
-    for (_, reply) in released { answers.append(try await withDocument(reply)) }
-    return answers
+    return try await withDocuments(released.map(\.reply))
   }
 
   private enum Taken {
@@ -229,6 +231,50 @@ extension PrescriptionService {
 
   /// How long an entry without a record is taken for an upload still on its way.
   private static let uploadGraceSeconds = 3600
+
+  /// How many records and documents of one release are handled at once.
+  private static let releasesAtOnce = 8
+
+  private func takeTogether(
+    _ entries: [NominationQueue.Entry], _ envelope: Envelope
+  ) async -> [Result<Taken, SpineError>] {
+    await inParallel(entries) { (entry) throws(SpineError) in try await take(entry, envelope) }
+  }
+
+  /// Runs `body` for all elements at once; the results in their order.
+  private func inParallel<Element: Sendable, Output: Sendable>(
+    _ elements: [Element],
+    _ body: @escaping @Sendable (Element) async throws(SpineError) -> Output
+  ) async -> [Result<Output, SpineError>] {
+    await withTaskGroup(of: (Int, Result<Output, SpineError>).self) { group in
+      for (index, element) in elements.enumerated() {
+        group.addTask {
+          do throws(SpineError) {
+            return (index, .success(try await body(element)))
+          } catch {
+            return (index, .failure(error))
+          }
+        }
+      }
+      let results = await group.reduce(into: []) { $0.append($1) }
+      return results.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+  }
+
+  /// The replies with the signed documents, a few read at once.
+  private func withDocuments(
+    _ replies: [PrescriptionReply]
+  ) async throws(SpineError) -> [ReleasedPrescription] {
+    var answers: [ReleasedPrescription] = []
+    for start in stride(from: 0, to: replies.count, by: Self.releasesAtOnce) {
+      let group = Array(replies[start..<min(start + Self.releasesAtOnce, replies.count)])
+      let results = await inParallel(group) { (reply) throws(SpineError) in
+        try await withDocument(reply)
+      }
+      for result in results { answers.append(try result.get()) }
+    }
+    return answers
+  }
 
   private func take(
     _ entry: NominationQueue.Entry, _ envelope: Envelope
@@ -265,15 +311,14 @@ extension PrescriptionService {
   private func replies(
     to envelope: Envelope, _ keys: [String]
   ) async throws(SpineError) -> [ReleasedPrescription] {
-    var replies: [ReleasedPrescription] = []
+    var replies: [PrescriptionReply] = []
     for key in keys {
       guard let entry = try await records.fetch(key)?.value.changeLog[envelope.messageID.text]
       else {
         throw SpineError(.unableToProcess, "the release of \(key) is not in its change log")
       }
-      let reply = PrescriptionReply(parameters: entry.response, isReplay: true)
-      replies.append(try await withDocument(reply))
+      replies.append(PrescriptionReply(parameters: entry.response, isReplay: true))
     }
-    return replies
+    return try await withDocuments(replies)
   }
 }

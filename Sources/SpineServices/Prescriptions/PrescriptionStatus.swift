@@ -1,4 +1,4 @@
-/// The status of one issue of a prescription. Raw values are the published codes.
+/// The status of one issue of a prescription; raw values are the published codes.
 public enum IssueStatus: String, Codable, Hashable, Sendable, CaseIterable {
   case awaitingRelease = "0000"
   case toBeDispensed = "0001"
@@ -73,7 +73,7 @@ public enum IssueStatus: String, Codable, Hashable, Sendable, CaseIterable {
   }
 }
 
-/// The status of one line item. Raw values are the published codes.
+/// The status of one line item; raw values are the published codes.
 public enum LineStatus: String, Codable, Hashable, Sendable, CaseIterable {
   case dispensed = "0001"
   case notDispensed = "0002"

@@ -91,7 +91,9 @@ public struct RecordManifest: Codable, Hashable, Sendable, WrittenOnce {
 
   /// One piece: its key, which is the SHA-256 of its content, and its length.
   public struct Chunk: Codable, Hashable, Sendable {
+    /// The SHA-256 of the piece, which is its key.
     public var hash: String
+    /// Its length.
     public var byteCount: Int
   }
 }

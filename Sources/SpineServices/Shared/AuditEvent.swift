@@ -1,6 +1,6 @@
 import Synchronization
 
-/// One access: who did what to which resource, why, and how it ended. Never changed.
+/// One access: who did what to which resource, why, and how it ended; never changed.
 public struct AuditEvent: Codable, Hashable, Sendable, WrittenOnce {
   /// Who.
   public var agent: Agent

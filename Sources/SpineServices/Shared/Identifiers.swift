@@ -51,8 +51,10 @@ public struct NHSNumber: Hashable, Comparable, Sendable, CustomStringConvertible
     case reserved
   }
 
+  /// The text for people.
   public var description: String { digits }
 
+  /// The order of their texts.
   public static func < (a: NHSNumber, b: NHSNumber) -> Bool { a.digits < b.digits }
 }
 
@@ -129,8 +131,10 @@ public struct PrescriptionID: Hashable, Comparable, Sendable, CustomStringConver
     (48...57).contains(byte) || (65...90).contains(byte)
   }
 
+  /// The text for people.
   public var description: String { text }
 
+  /// The order of their texts.
   public static func < (a: PrescriptionID, b: PrescriptionID) -> Bool { a.text < b.text }
 }
 
@@ -148,12 +152,14 @@ public struct ODSCode: Hashable, Comparable, Sendable, CustomStringConvertible {
     self.text = upper
   }
 
+  /// The text for people.
   public var description: String { text }
 
+  /// The order of their texts.
   public static func < (a: ODSCode, b: ODSCode) -> Bool { a.text < b.text }
 }
 
-/// The identifier of a message: an upper-case UUID. The same message sent again has the same one.
+/// The identifier of a message, an upper-case UUID; the same message sent again has the same one.
 public struct MessageID: Hashable, Comparable, Sendable, CustomStringConvertible {
   /// The UUID in upper case.
   public let text: String
@@ -190,7 +196,9 @@ public struct MessageID: Hashable, Comparable, Sendable, CustomStringConvertible
       }
   }
 
+  /// The text for people.
   public var description: String { text }
 
+  /// The order of their texts.
   public static func < (a: MessageID, b: MessageID) -> Bool { a.text < b.text }
 }

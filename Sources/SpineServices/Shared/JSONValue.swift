@@ -50,6 +50,7 @@ public enum JSONValue: Hashable, Sendable {
 }
 
 extension JSONValue: Codable {
+  /// Reads the value in any form that real records have.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     if let text = try? container.decode(String.self) {
@@ -69,6 +70,7 @@ extension JSONValue: Codable {
     }
   }
 
+  /// Writes the value in the form that real records have.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {

@@ -7,6 +7,7 @@ public struct OrFalse<Value: Codable & Hashable & Sendable>: Codable, Hashable, 
   /// Wraps a value.
   public init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
 
+  /// Reads the value in any form that real records have.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     if container.decodeNil() {
@@ -23,6 +24,7 @@ public struct OrFalse<Value: Codable & Hashable & Sendable>: Codable, Hashable, 
     }
   }
 
+  /// Writes the value in the form that real records have.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     if let wrappedValue { try container.encode(wrappedValue) } else { try container.encode(false) }
@@ -47,6 +49,7 @@ public struct LooseInt: Codable, Hashable, Sendable, ExpressibleByIntegerLiteral
   /// A count.
   public init(integerLiteral value: Int) { self.value = value }
 
+  /// Reads the value in any form that real records have.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     if let number = try? container.decode(Int.self) {
@@ -58,6 +61,7 @@ public struct LooseInt: Codable, Hashable, Sendable, ExpressibleByIntegerLiteral
     }
   }
 
+  /// Writes the value in the form that real records have.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(value)

@@ -54,6 +54,7 @@ public struct SpineError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// The text for people.
   public var description: String {
     let name = spine.map { "\($0)" } ?? "error \(code.rawValue)"
     return message.isEmpty ? name : "\(name): \(message)"
@@ -79,6 +80,7 @@ public struct SpineCode: Hashable, Sendable, CustomStringConvertible {
     self.status = status
   }
 
+  /// The text for people.
   public var description: String { number.isEmpty ? name : "\(number) \(name)" }
 }
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A time of day as Spine records write it: `YYYYMMDDHHMMSS`, UTC, no zone. Dates are `YYYYMMDD`.
+/// A time as Spine records write it: `YYYYMMDDHHMMSS`, UTC, no zone; dates are `YYYYMMDD`.
 ///
 /// Fixed width, so that the text's order is the order in time.
 public struct SpineTime: Hashable, Comparable, Sendable, CustomStringConvertible {
@@ -74,8 +74,10 @@ public struct SpineTime: Hashable, Comparable, Sendable, CustomStringConvertible
   /// The date: the first eight digits.
   public var date: String { String(text.prefix(8)) }
 
+  /// The text for people.
   public var description: String { text }
 
+  /// The order of their texts.
   public static func < (a: SpineTime, b: SpineTime) -> Bool { a.text < b.text }
 
   static func padded(_ number: Int, _ width: Int) -> String {

@@ -27,6 +27,7 @@ public struct IndexTerm: Hashable, Comparable, Sendable {
     self.value = value
   }
 
+  /// The order of their texts.
   public static func < (a: IndexTerm, b: IndexTerm) -> Bool {
     (a.field, a.value) < (b.field, b.value)
   }

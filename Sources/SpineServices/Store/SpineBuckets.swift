@@ -7,7 +7,7 @@ public enum SpineBuckets {
     json: BucketName("eps.record"), indexes: { $0.storedIndexes },
     merge: { PrescriptionMachine.merge($0, $1) })
 
-  /// The messages received, as they came; by document key. Written once.
+  /// The messages received, as they came, by document key; written once.
   public static let documents = TypedBucket<Document>(
     BucketName("eps.document"), contentType: "application/fhir+json",
     encode: { $0.encoded() }, decode: { try Document(encoded: $0) }, indexes: { $0.indexTerms },
@@ -27,7 +27,7 @@ public enum SpineBuckets {
   public static let patients = TypedBucket<PatientRecord>(
     json: BucketName("pds.patient"), indexes: { $0.indexTerms }, merge: { $0.merged(with: $1) })
 
-  /// Every version of a patient's record, by NHS number and version. Written once.
+  /// Every version of a patient's record, by NHS number and version; written once.
   public static let patientHistory = TypedBucket<PatientVersion>(
     json: BucketName("pds.history"),
     indexes: { [IndexTerm("lastmod_bin", "\($0.time)|\($0.version)")] },
@@ -42,7 +42,7 @@ public enum SpineBuckets {
   public static let summaryHeads = TypedBucket<SummaryHead>(
     json: BucketName("scr.head"), indexes: { $0.indexTerms }, merge: { $0.merged(with: $1) })
 
-  /// The summaries themselves, by their identifier. Written once.
+  /// The summaries themselves, by their identifier; written once.
   public static let summaryBodies = TypedBucket<SummaryBody>(
     BucketName("scr.body"), contentType: "application/fhir+json", encode: { $0.encoded() },
     decode: { try SummaryBody(encoded: $0) }, indexes: { $0.indexTerms },
@@ -58,7 +58,7 @@ public enum SpineBuckets {
     BucketName("blob.chunk"), contentType: "application/octet-stream", encode: { $0 },
     decode: { $0 }, merge: { a, _ in a })
 
-  /// Who read or changed what. Written once.
+  /// Who read or changed what; written once.
   public static let audit = TypedBucket<AuditEvent>(
     json: BucketName("audit.event"), indexes: { $0.indexTerms },
     merge: { $0.precedes($1) ? $0 : $1 })

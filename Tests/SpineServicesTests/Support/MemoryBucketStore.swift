@@ -14,6 +14,7 @@ final class MemoryBucketStore: BucketStore, Sendable {
     var writeCount = 0
     /// What the next writes fail with.
     var failures: [StoreFailure] = []
+    var failureAfter: (count: Int, failure: StoreFailure)?
     var settings: [BucketName: BucketSettings] = [:]
   }
 
@@ -21,6 +22,11 @@ final class MemoryBucketStore: BucketStore, Sendable {
 
   /// Makes the next writes fail, in order.
   func failNextWrites(_ failures: [StoreFailure]) { state.withLock { $0.failures = failures } }
+
+  /// Makes one write fail, after `count` that succeed.
+  func failWrites(after count: Int, with failure: StoreFailure) {
+    state.withLock { $0.failureAfter = (count, failure) }
+  }
 
   var writeCount: Int { state.withLock { $0.writeCount } }
 
@@ -44,6 +50,10 @@ final class MemoryBucketStore: BucketStore, Sendable {
   ) async throws(StoreFailure) {
     let failure = state.withLock { state -> StoreFailure? in
       if !state.failures.isEmpty { return state.failures.removeFirst() }
+      if let (count, failure) = state.failureAfter {
+        state.failureAfter = count > 0 ? (count - 1, failure) : nil
+        if count == 0 { return failure }
+      }
       var object = state.objects[bucket]?[key] ?? KVObject()
       switch condition {
       case .none: break
