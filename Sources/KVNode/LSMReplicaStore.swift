@@ -128,7 +128,8 @@ extension ReplicaStoreFailure {
 
   fileprivate init(misshapenKey key: Bytes) {
     self.init(
-      code: ClusterError.malformedKeyCode, description: "a stored key of \(key.count) bytes is none"
+      code: ClusterError.Code.malformedKey.rawValue,
+      description: "a stored key of \(key.count) bytes is none"
     )
   }
 }

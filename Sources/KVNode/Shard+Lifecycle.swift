@@ -39,11 +39,17 @@ extension Shard {
 
   mutating func hold(_ event: ShardEvent) {
     guard held.count >= configuration.requestLimit else { return held.append(event) }
+    refuse(event)
+  }
+
+  /// Answers what expects an answer from a shard that can do nothing about it.
+  mutating func refuse(_ event: ShardEvent) {
     switch event {
     case .request(let id, _):
       counters.overloads += 1
       outbox.append(.reply(id, .failure(.overload), isFinal: true))
-    case .admin(let id, _): outbox.append(.adminReply(id, .refused("The node is starting.")))
+    case .admin(let id, _):
+      outbox.append(.adminReply(id, .refused("The node is starting or stopping.")))
     default: break
     }
   }
@@ -229,12 +235,6 @@ extension Shard {
   /// the vnodes of another.
   mutating func stop() {
     guard phase == .serving else {
-      for event in held {
-        if case .request(let id, _) = event {
-          outbox.append(.reply(id, .failure(.overload), isFinal: true))
-        }
-      }
-      held = []
       send(.drained, to: Address(node: address.node, shard: .membership))
       if configuration.shard == .membership { stopSiblings() }
       return stopNow()
@@ -268,6 +268,8 @@ extension Shard {
     guard phase != .stopped else { return }
     for id in clients.sorted() { reply(id, .failure(.timeout)) }
     phase = .stopped
+    for event in held { refuse(event) }
+    held = []
     outbox.append(.stopped)
   }
 }

@@ -25,7 +25,7 @@ public struct Shard {
     case serving
     /// Finishing what is under way.
     case stopping
-    /// Done; every further event is ignored.
+    /// Done; requests are refused and every other event is ignored.
     case stopped
   }
 
@@ -102,9 +102,12 @@ public struct Shard {
   public mutating func step(
     _ event: ShardEvent, at now: Now, into effects: inout [ShardEffect]
   ) {
-    guard phase != .stopped else { return }
     self.now = now
-    if phase == .starting, mustWait(event) { hold(event) } else { take(event) }
+    switch phase {
+    case .stopped: refuse(event)
+    case .starting where mustWait(event): hold(event)
+    case .created, .starting, .serving, .stopping: take(event)
+    }
     drainInbox()
     finishStep()
     drainInbox()
@@ -167,6 +170,7 @@ public struct Shard {
   }
 
   mutating func drainInbox() {
+    guard phase != .stopped else { return inbox.removeAll() }
     var index = 0
     while index < inbox.count {
       let message = inbox[index]
@@ -177,6 +181,7 @@ public struct Shard {
   }
 
   private mutating func finishStep() {
+    guard phase != .stopped else { return }
     if let last = durability.lastSequence, last > syncRequested {
       syncRequested = last
       outbox.append(.sync(through: last))

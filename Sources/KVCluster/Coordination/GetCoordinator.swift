@@ -60,7 +60,9 @@ public struct GetCoordinator: Sendable {
     for answer in answers { actions.append(.read(answer.replica, byteLimit: inlineByteLimit)) }
   }
 
-  /// Takes in a vnode's reply. Replies of others, and second ones, change nothing.
+  /// Takes in a vnode's reply.
+  ///
+  /// Replies of others, and second ones, change nothing.
   public mutating func receive(
     _ reading: ReplicaReading, partition: PartitionID, node: NodeID, into actions: inout [Action]
   ) {
@@ -177,7 +179,9 @@ extension GetCoordinator {
     actions.append(.answer(result))
   }
 
-  /// All that the replies know. Contents of heads have no values yet.
+  /// All that the replies know.
+  ///
+  /// Contents of heads have no values yet.
   private func mergedHeads() -> KVObject {
     var merged = KVObject()
     for answer in answers {
@@ -289,7 +293,9 @@ extension GetCoordinator {
       successes >= plan.r && primaries >= plan.pr && nodes.count >= plan.nodeConfirms
     }
 
-    /// Why there are too few. Without any error or object the key is simply not found.
+    /// Why there are too few.
+    ///
+    /// Without any error or object the key is simply not found.
     func outcome(for plan: GetPlan) -> Result<KVObject, RequestFailure> {
       if errors.isEmpty, found == 0, successes == 0 { return .success(KVObject()) }
       if !errors.isEmpty, errors.allSatisfy({ $0 == .overload }) { return .failure(.overload) }

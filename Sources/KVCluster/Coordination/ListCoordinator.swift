@@ -90,7 +90,9 @@ public struct ListCoordinator: Sendable {
   /// Asks the first vnodes.
   public mutating func start(into actions: inout [Action]) { askMore(into: &actions) }
 
-  /// Takes in a page. Replies of vnodes that were not asked change nothing.
+  /// Takes in a page.
+  ///
+  /// Replies of vnodes that were not asked change nothing.
   public mutating func receive(
     _ result: Result<ListReply.Page, RequestFailure>, partition: PartitionID, node: NodeID,
     into actions: inout [Action]

@@ -65,7 +65,9 @@ public struct PutCoordinator: Sendable {
     for copy in copies.dropFirst() { actions.append(.write(copy.replica, isRetry: false)) }
   }
 
-  /// Takes in how far a vnode got. Replies of others, and second ones, change nothing.
+  /// Takes in how far a vnode got.
+  ///
+  /// Replies of others, and second ones, change nothing.
   public mutating func receive(
     _ outcome: WriteReply.Outcome, partition: PartitionID, node: NodeID, view: ClusterView,
     into actions: inout [Action]

@@ -91,7 +91,9 @@ public struct HandoffSender: Sendable {
     actions.append(.send(next))
   }
 
-  /// Takes in a receipt. One for another batch changes nothing.
+  /// Takes in a receipt.
+  ///
+  /// One for another batch changes nothing.
   public mutating func receive(_ receipt: HandoffReceipt, into actions: inout [Action]) {
     guard let sent = batch, sent.number == receipt.number, receipt.operation == operation else {
       return

@@ -1,9 +1,9 @@
 public import KVBase
 public import KVModel
 
-/// Names an operation at the shard that started it; replies carry it back. 0 wants no reply.
+/// Names an operation at the shard that started it; replies carry it back.
 ///
-/// A shard's numbers start at random, so a reply meant for an earlier life names nothing.
+/// 0 wants no reply. A shard's numbers start at random, so a reply meant for an earlier life names nothing.
 public struct OperationID: Hashable, Comparable, Sendable {
   /// The operation of messages that want no reply.
   public static let none = OperationID(rawValue: 0)

@@ -245,7 +245,9 @@ extension Vnodes {
     return nil
   }
 
-  /// The content with the coordinator's time and tag. Where only the newest content stays, the time
+  /// The content with the coordinator's time and tag.
+  ///
+  /// Where only the newest content stays, the time
   /// is later than that of everything the coordinator holds: a clock that lags behind another
   /// node's must not make an accepted write disappear.
   private func stamped(
@@ -263,7 +265,9 @@ extension Vnodes {
     return content
   }
 
-  /// The object that a write with a clock of its own stands for. Its one event follows from what is
+  /// The object that a write with a clock of its own stands for.
+  ///
+  /// Its one event follows from what is
   /// written, so that the same write arriving twice is the same event.
   private static func asIs(_ write: CoordinatedWrite) -> KVObject {
     var writer = ByteWriter()
