@@ -26,10 +26,6 @@ public struct ServerError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let file = Code(rawValue: 4007)
     /// The node did not stop within the time allowed.
     public static let stopTimeout = Code(rawValue: 4008)
-    /// A node could not be reached by its HTTP port.
-    public static let unreachable = Code(rawValue: 4009)
-    /// A node's answer was not what it should be.
-    public static let unexpectedAnswer = Code(rawValue: 4010)
   }
 
   /// What kind of failure it is.
