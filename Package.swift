@@ -77,7 +77,12 @@ var targets: [Target] = [
   tests("KVClusterTests", ["KVCluster", "KVModel", "KVBase"]),
   tests("KVNodeTests", ["KVNode", "KVCluster", "KVStorage", "KVModel", "KVBase"]),
   tests("KVTransportTests", ["KVTransport", "KVBase", nio("NIOCore"), nio("NIOPosix")]),
-  tests("KVServerTests", ["KVServer", "KVCluster", "KVModel", "KVBase"]),
+  tests(
+    "KVServerTests",
+    [
+      "KVServer", "KVCluster", "KVModel", "KVBase",
+      .product(name: "Logging", package: "swift-log"),
+    ]),
   tests("KVClientTests", ["KVClient", "KVModel", "KVProtocol", "KVBase"]),
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
   tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),

@@ -1,0 +1,150 @@
+import Foundation
+import KVBase
+import KVCluster
+import KVModel
+import Logging
+import Testing
+
+@testable import KVServer
+
+/// Whole nodes in this process, with real disks and sockets.
+@Suite(.serialized) struct NodeRuntimeTests {
+  private func configuration(_ name: String, in directory: URL) -> ServerConfiguration {
+    var configuration = ServerConfiguration()
+    configuration.nodeName = "\(name)@127.0.0.1"
+    configuration.dataDirectory = directory.appending(path: name).path
+    configuration.ringSize = 8
+    configuration.shardCount = 2
+    configuration.clientEndpoint = Endpoint(host: "127.0.0.1", port: 0)
+    configuration.httpEndpoint = Endpoint(host: "127.0.0.1", port: 0)
+    configuration.peerEndpoint = Endpoint(host: "127.0.0.1", port: 0)
+    return configuration
+  }
+
+  private func withDirectory(_ body: (URL) async throws -> Void) async throws {
+    let directory = FileManager.default.temporaryDirectory.appending(
+      path: "spinekv-runtime-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    try await body(directory)
+  }
+
+  private var logger: Logger {
+    var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    logger.logLevel = .critical
+    return logger
+  }
+
+  private func key(_ number: Int) -> ObjectKey { ObjectKey(bucket: "b", key: "k\(number)") }
+
+  private func put(_ number: Int, at node: NodeRuntime) async -> ClientReply? {
+    await node.perform(
+      .put(
+        key(number), context: VersionVector(), Content(value: Array("v\(number)".utf8)),
+        PutOptions())
+    ).last
+  }
+
+  private func values(_ number: Int, at node: NodeRuntime) async -> [Bytes] {
+    guard case .object(let object)? = await node.perform(.get(key(number), GetOptions())).last
+    else { return [] }
+    return object.siblings.map(\.content.value)
+  }
+
+  @Test func `what one process stored the next one finds, and knows that the stop was in order`()
+    async throws
+  {
+    try await withDirectory { directory in
+      let first = try await NodeRuntime.start(configuration("a", in: directory), logger: logger)
+      for number in 0..<50 {
+        guard case .stored? = await put(number, at: first) else {
+          Issue.record("put \(number)")
+          return
+        }
+      }
+      try await first.stop()
+      let mark = directory.appending(path: "a/clean-shutdown").path
+      #expect(FileManager.default.fileExists(atPath: mark))
+      let second = try await NodeRuntime.start(configuration("a", in: directory), logger: logger)
+      #expect(!FileManager.default.fileExists(atPath: mark))
+      for number in 0..<50 {
+        #expect(await values(number, at: second) == [Array("v\(number)".utf8)])
+      }
+      try await second.stop()
+    }
+  }
+
+  @Test func `two nodes in one process form a cluster over their sockets`() async throws {
+    try await withDirectory { directory in
+      let a = try await NodeRuntime.start(configuration("a", in: directory), logger: logger)
+      let b = try await NodeRuntime.start(configuration("b", in: directory), logger: logger)
+      let join = await b.administer(
+        .join(Endpoint(host: "127.0.0.1", port: UInt16(a.peerPort))))
+      guard case .done? = join else {
+        Issue.record("join: \(String(describing: join))")
+        return
+      }
+      #expect(
+        await eventually {
+          guard case .plan(let plan)? = await a.administer(.plan) else { return false }
+          return plan.changes.count == 1
+        })
+      #expect(
+        await eventually {
+          guard case .plan? = await a.administer(.plan),
+            case .done? = await a.administer(.commit)
+          else { return false }
+          return true
+        })
+      #expect(
+        await eventually {
+          guard case .status(let status)? = await b.administer(.status) else { return false }
+          return status.isRingReady && status.transfers.isEmpty
+            && status.members.map(\.partitions) == [4, 4]
+        })
+      for number in 0..<20 {
+        guard case .stored? = await put(number, at: a) else {
+          Issue.record("put \(number)")
+          return
+        }
+        #expect(await values(number, at: b) == [Array("v\(number)".utf8)])
+      }
+      try await a.stop()
+      try await b.stop()
+    }
+  }
+
+  @Test func `a data directory cannot be opened twice`() async throws {
+    try await withDirectory { directory in
+      let settings = configuration("a", in: directory)
+      let first = try await NodeRuntime.start(settings, logger: logger)
+      await #expect {
+        _ = try await NodeRuntime.start(settings, logger: logger)
+      } throws: {
+        ($0 as? ServerError)?.code == .locked
+      }
+      try await first.stop()
+    }
+  }
+
+  @Test func `fixed settings may not change`() async throws {
+    try await withDirectory { directory in
+      var settings = configuration("a", in: directory)
+      try await NodeRuntime.start(settings, logger: logger).stop()
+      settings.shardCount = 3
+      await #expect {
+        _ = try await NodeRuntime.start(settings, logger: logger)
+      } throws: {
+        ($0 as? ServerError)?.code == .identityMismatch
+      }
+    }
+  }
+
+  private func eventually(_ isTrue: () async -> Bool) async -> Bool {
+    for _ in 0..<200 {
+      if await isTrue() { return true }
+      try? await Task.sleep(for: .milliseconds(50))
+    }
+    return false
+  }
+}
