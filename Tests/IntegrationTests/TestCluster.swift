@@ -56,7 +56,7 @@ final class TestCluster {
     let process = Process()
     process.executableURL = Binaries.url("spinekvd")
     process.arguments = arguments(node)
-    FileManager.default.createFile(atPath: logFile(node).path, contents: nil)
+    try Data().write(to: logFile(node))
     let log = try FileHandle(forWritingTo: logFile(node))
     process.standardError = log
     process.standardOutput = log

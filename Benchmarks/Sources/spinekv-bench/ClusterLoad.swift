@@ -1,0 +1,194 @@
+import Glibc
+
+/// What a connection asks for, again and again.
+enum ClusterOperation: String, CaseIterable {
+  case ping
+  case put
+  case get
+  /// A GET, then a PUT with its context; counted as one operation.
+  case update
+}
+
+/// A closed loop: each connection sends the next operation when the last is answered.
+struct ClusterLoad {
+  struct Failure: Error, CustomStringConvertible {
+    var description: String
+  }
+
+  /// Where connections go, in turn.
+  var ports: [UInt16]
+  var operation: ClusterOperation
+  var connections: Int
+  var keyCount: Int
+  var value: [UInt8]
+  /// When the measurement ends; nil: after one operation on each key.
+  var seconds: Double?
+
+  private static let bucket = Array("bench".utf8)
+
+  static func key(_ number: Int) -> [UInt8] { Array("key-\(number)".utf8) }
+
+  /// Latencies of all operations, in microseconds, and the time they took together.
+  struct Outcome {
+    var latencies: [UInt32] = []
+    var seconds = 0.0
+    var errors = 0
+
+    var operationsPerSecond: Double { seconds > 0 ? Double(latencies.count) / seconds : 0 }
+
+    mutating func sort() { latencies.sort() }
+
+    /// Needs ``sort()`` first.
+    func quantile(_ quantile: Double) -> UInt32 {
+      guard !latencies.isEmpty else { return 0 }
+      return latencies[min(latencies.count - 1, Int(Double(latencies.count) * quantile))]
+    }
+  }
+
+  /// Runs until the time is over or all keys are done; throws when a connection breaks.
+  func run() throws(Failure) -> Outcome {
+    let poll = epoll_create1(0)
+    guard poll >= 0 else { throw Failure(description: "epoll: \(errno)") }
+    defer { close(poll) }
+    var clients: [ClusterConnection] = []
+    defer { for client in clients { close(client.descriptor) } }
+    for number in 0..<connections {
+      let client = try ClusterConnection(port: ports[number % ports.count])
+      clients.append(client)
+      var event = epoll_event()
+      event.events = EPOLLIN.rawValue
+      event.data.u32 = UInt32(number)
+      guard epoll_ctl(poll, EPOLL_CTL_ADD, client.descriptor, &event) == 0 else {
+        throw Failure(description: "epoll_ctl: \(errno)")
+      }
+    }
+    return try drive(poll, clients)
+  }
+
+  private func drive(
+    _ poll: Int32, _ clients: [ClusterConnection]
+  ) throws(Failure) -> Outcome {
+    var outcome = Outcome()
+    outcome.latencies.reserveCapacity(1 << 20)
+    var random = SystemRandomNumberGenerator()
+    var next = 0
+    let began = Self.microseconds()
+    let end = seconds.map { began + UInt64($0 * 1_000_000) }
+    var active = 0
+    func startNext(_ client: ClusterConnection, _ now: UInt64) throws(Failure) -> Bool {
+      if let end { if now >= end { return false } } else if next >= keyCount { return false }
+      let key =
+        end == nil ? Self.key(next) : Self.key(Int(random.next() % UInt64(keyCount)))
+      next += 1
+      client.began = now
+      try client.begin(operation, Self.bucket, key, value)
+      return true
+    }
+    for client in clients where try startNext(client, Self.microseconds()) { active += 1 }
+    var events = [epoll_event](repeating: epoll_event(), count: 256)
+    while active > 0 {
+      let ready = epoll_wait(poll, &events, 256, 10_000)
+      guard ready > 0 || errno == EINTR else {
+        throw Failure(description: "no answer within 10 s")
+      }
+      for index in 0..<max(0, Int(ready)) {
+        let client = clients[Int(events[index].data.u32)]
+        guard let answer = try client.receive(operation, Self.bucket, value) else { continue }
+        let now = Self.microseconds()
+        outcome.latencies.append(UInt32(clamping: now - client.began))
+        if answer == .error { outcome.errors += 1 }
+        if try !startNext(client, now) { active -= 1 }
+      }
+    }
+    outcome.seconds = Double(Self.microseconds() - began) / 1_000_000
+    return outcome
+  }
+
+  static func microseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
+  }
+}
+
+/// One connection of the generator and the operation it waits for.
+final class ClusterConnection {
+  enum Answer {
+    case done
+    case error
+  }
+
+  let descriptor: Int32
+  var began: UInt64 = 0
+  private var buffer: [UInt8] = []
+  private var key: [UInt8] = []
+  private var chunk = [UInt8](repeating: 0, count: 64 << 10)
+
+  init(port: UInt16) throws(ClusterLoad.Failure) {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard result == 0 else {
+      throw ClusterLoad.Failure(description: "cannot connect to 127.0.0.1:\(port)")
+    }
+    var isOn: Int32 = 1
+    setsockopt(
+      descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &isOn, socklen_t(MemoryLayout<Int32>.size))
+  }
+
+  /// Sends the operation's first request.
+  func begin(
+    _ operation: ClusterOperation, _ bucket: [UInt8], _ key: [UInt8], _ value: [UInt8]
+  ) throws(ClusterLoad.Failure) {
+    self.key = key
+    switch operation {
+    case .ping: try send(ClusterFrames.ping)
+    case .get, .update: try send(ClusterFrames.get(bucket, key))
+    case .put: try send(ClusterFrames.put(bucket, key, value))
+    }
+  }
+
+  /// Reads what has come; returns the answer when the operation is done.
+  func receive(
+    _ operation: ClusterOperation, _ bucket: [UInt8], _ value: [UInt8]
+  ) throws(ClusterLoad.Failure) -> Answer? {
+    let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+    guard count > 0 else { throw ClusterLoad.Failure(description: "a node closed a connection") }
+    buffer.append(contentsOf: chunk[0..<count])
+    guard buffer.count >= 5 else { return nil }
+    let length = buffer[0..<4].reduce(0) { $0 << 8 | Int($1) }
+    guard buffer.count >= 4 + length else { return nil }
+    defer { buffer.removeAll(keepingCapacity: true) }
+    let code = buffer[4]
+    if code == 0 { return .error }
+    // An update's GET is answered: go on with its PUT.
+    if operation == .update, code == 10 {
+      let context = ClusterFrames.context(of: buffer[5..<4 + length])
+      try send(ClusterFrames.put(bucket, key, value, context: context))
+      return nil
+    }
+    return .done
+  }
+
+  private func send(_ bytes: [UInt8]) throws(ClusterLoad.Failure) {
+    var offset = 0
+    while offset < bytes.count {
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(
+          descriptor, $0.baseAddress?.advanced(by: offset), $0.count - offset,
+          Int32(MSG_NOSIGNAL))
+      }
+      guard count > 0 else {
+        throw ClusterLoad.Failure(description: "a node closed a connection")
+      }
+      offset += count
+    }
+  }
+}
