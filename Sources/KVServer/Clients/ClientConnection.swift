@@ -17,6 +17,7 @@ final class ClientConnection {
   private var tokens: UInt64 = 0
   /// The request whose replies are awaited.
   private var current: (token: UInt64, reply: (ClientReply) -> Void)?
+  private var isDraining = false
 
   init(
     connection: FrameConnection, driver: ShardDriver, inbox: ReplyInbox, nodeName: String,
@@ -29,7 +30,9 @@ final class ClientConnection {
       nodeName: nodeName, serverVersion: "3.4.0",
       submit: { [weak self] in self?.submit($0, $1) ?? {} },
       write: { connection.send($0) == .queued },
-      setReading: { connection.setReading($0) },
+      setReading: { [weak self] isOn in
+        if self?.isDraining != true { connection.setReading(isOn) }
+      },
       close: { connection.close() })
     session = ClientSession(environment: environment, limits: limits)
   }
@@ -53,6 +56,19 @@ final class ClientConnection {
     guard let current, current.token == token else { return }
     if isFinal { self.current = nil }
     current.reply(reply)
+    closeIfDrained()
+  }
+
+  /// Reads no further requests and closes the connection when those it has are answered.
+  func drain() {
+    isDraining = true
+    connection.setReading(false)
+    closeIfDrained()
+  }
+
+  private func closeIfDrained() {
+    guard isDraining, session?.isBusy == false else { return }
+    connection.close()
   }
 
   private func submit(

@@ -2,7 +2,6 @@ import KVBase
 import KVCluster
 import KVModel
 import KVTransport
-import Logging
 import NIOCore
 import Synchronization
 
@@ -12,11 +11,11 @@ import Synchronization
 /// **Concurrency**: any thread.
 final class ClientListener: Sendable {
   private let listener: FrameListener
-  private let accepted: AcceptCounter
+  private let clients: ClientTable
 
-  private init(listener: FrameListener, accepted: AcceptCounter) {
+  private init(listener: FrameListener, clients: ClientTable) {
     self.listener = listener
-    self.accepted = accepted
+    self.clients = clients
   }
 
   /// The port in use.
@@ -24,13 +23,12 @@ final class ClientListener: Sendable {
 
   /// Connections open, accepted so far, and turned away.
   var counts: (active: Int, accepted: Int, refused: Int) {
-    (listener.connectionCount, accepted.count, listener.refusedCount)
+    (listener.connectionCount, clients.acceptedCount, listener.refusedCount)
   }
 
   /// Listens for clients of the shards.
   static func bind(
-    _ configuration: ServerConfiguration, on group: any EventLoopGroup, shards: ShardSet,
-    logger: Logger
+    _ configuration: ServerConfiguration, on group: any EventLoopGroup, shards: ShardSet
   ) async throws(ServerError) -> ClientListener {
     var transport = FrameConfiguration()
     transport.maximumFrameBytes = configuration.clientFrameByteLimit
@@ -39,21 +37,27 @@ final class ClientListener: Sendable {
     var limits = ClientSessionLimits()
     limits.waitingRequests = configuration.clientPipelineLimit
     limits.replyBytes = configuration.clientFrameByteLimit
+    let clients = ClientTable()
     let setup = Setup(
       limits: limits, nodeName: configuration.nodeName, inboxes: InboxTable(), shards: shards,
-      logger: logger)
-    let accepted = AcceptCounter()
+      clients: clients)
     let listener = try await NodeRuntime.listen(
       at: configuration.clientEndpoint, "listen.client", group, transport
-    ) { connection in
-      accepted.increment()
-      return setup.accept(connection)
-    }
-    return ClientListener(listener: listener, accepted: accepted)
+    ) { setup.accept($0) }
+    return ClientListener(listener: listener, clients: clients)
   }
 
-  /// Accepts no more, closes every connection after its last reply, cuts the slow ones.
-  func shutdown() async { await listener.shutdown() }
+  /// Accepts no more connections and reads no more requests, closes each connection after its last
+  /// reply, and cuts those that are still open after the time given.
+  func drain(for limit: Duration) async {
+    await listener.stopAccepting()
+    clients.drainAll()
+    let deadline = ContinuousClock.now + limit
+    while listener.connectionCount > 0, ContinuousClock.now < deadline {
+      try? await Task.sleep(for: .milliseconds(5))
+    }
+    await listener.shutdown(grace: .zero)
+  }
 }
 
 /// What all client connections share.
@@ -62,7 +66,7 @@ private struct Setup: Sendable {
   var nodeName: String
   var inboxes: InboxTable
   var shards: ShardSet
-  var logger: Logger
+  var clients: ClientTable
 
   func accept(_ connection: FrameConnection) -> FrameReceiver {
     guard let driver = shards.assignDriver() else {
@@ -73,15 +77,47 @@ private struct Setup: Sendable {
       connection: connection, driver: driver,
       inbox: inboxes.inbox(of: connection.eventLoop), nodeName: nodeName, limits: limits)
     let bound = NIOLoopBound(client, eventLoop: connection.eventLoop)
-    return { event in bound.value.receive(event) }
+    clients.add(
+      connection.id, NIOLoopBound(WeakReference(client), eventLoop: connection.eventLoop),
+      on: connection.eventLoop)
+    return { [clients] event in
+      bound.value.receive(event)
+      if case .closed = event { clients.remove(connection.id) }
+    }
   }
 }
 
-/// Connections accepted since the start.
-private final class AcceptCounter: Sendable {
-  private let value = Atomic<Int>(0)
+/// The open client connections.
+private final class ClientTable: Sendable {
+  private struct Entry {
+    var client: NIOLoopBound<WeakReference<ClientConnection>>
+    var eventLoop: any EventLoop
+  }
 
-  var count: Int { value.load(ordering: .relaxed) }
+  private struct State {
+    var open: [UInt64: Entry] = [:]
+    var accepted = 0
+  }
 
-  func increment() { value.add(1, ordering: .relaxed) }
+  private let state = Mutex(State())
+
+  var acceptedCount: Int { state.withLock { $0.accepted } }
+
+  func add(
+    _ id: UInt64, _ client: NIOLoopBound<WeakReference<ClientConnection>>,
+    on eventLoop: any EventLoop
+  ) {
+    state.withLock { state in
+      state.open[id] = Entry(client: client, eventLoop: eventLoop)
+      state.accepted += 1
+    }
+  }
+
+  func remove(_ id: UInt64) { state.withLock { _ = $0.open.removeValue(forKey: id) } }
+
+  func drainAll() {
+    for entry in state.withLock({ Array($0.open.values) }) {
+      entry.eventLoop.execute { entry.client.value.object?.drain() }
+    }
+  }
 }

@@ -35,7 +35,7 @@ final class PeerNetwork: Sendable {
   private let endpoint: Endpoint
   private let handlers: Handlers
   private let book = Mutex(Book())
-  private let linkSurroundings: Mutex<PeerLink.Surroundings?>
+  private let linkSurroundings = OnceCell<PeerLink.Surroundings>()
   private let helloFrame: Bytes
   private let received = Atomic<Int>(0)
 
@@ -50,14 +50,13 @@ final class PeerNetwork: Sendable {
       PeerHello(
         version: PeerFrame.version, node: member.id, name: member.name, endpoint: member.endpoint))
     helloFrame = frame
-    linkSurroundings = Mutex(nil)
-    let surroundings = PeerLink.Surroundings(
-      group: group, transport: Self.transport(configuration), hello: frame,
-      reconnectMinimum: configuration.peerReconnectMinimum,
-      reconnectMaximum: configuration.peerReconnectMaximum,
-      met: { [weak self] hello in self?.meet(hello) },
-      lost: { [weak self] endpoint, node, reason in self?.lose(endpoint, node, reason) })
-    linkSurroundings.withLock { $0 = surroundings }
+    linkSurroundings.set(
+      PeerLink.Surroundings(
+        group: group, transport: Self.transport(configuration), hello: frame,
+        reconnectMinimum: configuration.peerReconnectMinimum,
+        reconnectMaximum: configuration.peerReconnectMaximum,
+        met: { [weak self] hello in self?.meet(hello) },
+        lost: { [weak self] endpoint, node, reason in self?.lose(endpoint, node, reason) }))
   }
 
   /// The limits of peer connections.
@@ -122,7 +121,7 @@ final class PeerNetwork: Sendable {
   // MARK: Outgoing
 
   private func fits(_ message: Bytes) -> Bool {
-    let limit = linkSurroundings.withLock { $0?.transport.maximumFrameBytes ?? 0 }
+    let limit = linkSurroundings.value?.transport.maximumFrameBytes ?? 0
     guard message.count + PeerFrame.messageHeaderByteCount <= limit else {
       handlers.log(.error, "a message of \(message.count) bytes exceeds peer.frame_limit: dropped")
       book.withLock { $0.unroutable += 1 }
@@ -132,7 +131,7 @@ final class PeerNetwork: Sendable {
   }
 
   private func link(to node: NodeID) -> PeerLink? {
-    let surroundings = linkSurroundings.withLock { $0 }
+    let surroundings = linkSurroundings.value
     return book.withLock { book in
       guard let endpoint = book.members[node] ?? book.met[node] else {
         book.unroutable += 1
@@ -143,7 +142,7 @@ final class PeerNetwork: Sendable {
   }
 
   private func link(at endpoint: Endpoint) -> PeerLink? {
-    let surroundings = linkSurroundings.withLock { $0 }
+    let surroundings = linkSurroundings.value
     return book.withLock { Self.link(at: endpoint, &$0, surroundings) }
   }
 

@@ -1,6 +1,7 @@
 import KVBase
 import KVCluster
 import KVStorage
+import Synchronization
 
 /// The files of a node beside its stores: the lock, the identity, and the mark of a clean stop.
 ///
@@ -10,9 +11,11 @@ import KVStorage
 /// data_dir/clean-shutdown  there only between a stop in order and the next start
 /// data_dir/shard-N/        a store each
 /// ```
-struct NodeDirectory {
+///
+/// **Concurrency**: any thread.
+final class NodeDirectory: Sendable {
   /// What is fixed when the directory is created.
-  struct Identity: Hashable {
+  struct Identity: Hashable, Sendable {
     var name: String
     var shardCount: Int
     var ringSize: Int
@@ -27,8 +30,19 @@ struct NodeDirectory {
   /// Whether the last process stopped in order.
   let startedCleanly: Bool
   private let fileSystem: PosixFileSystem
-  // Held for its lifetime, which is the node's.
-  private let lock: any FileLock
+  // Nil once released.
+  private let lock: Mutex<(any FileLock)?>
+
+  private init(
+    path: String, identity: Identity, startedCleanly: Bool, fileSystem: PosixFileSystem,
+    lock: any FileLock
+  ) {
+    self.path = path
+    self.identity = identity
+    self.startedCleanly = startedCleanly
+    self.fileSystem = fileSystem
+    self.lock = Mutex(lock)
+  }
 
   /// Opens or creates the directory and removes the mark of a clean stop, durably, so that a crash
   /// from here on is seen as one.
@@ -62,6 +76,9 @@ struct NodeDirectory {
 
   /// The directory of a shard's store.
   func storePath(of shard: ShardIndex) -> String { "\(path)/shard-\(shard.index)" }
+
+  /// Lets another process, or another node of this one, use the directory.
+  func release() { lock.withLock { $0 = nil } }
 
   /// Leaves the mark of a clean stop; the last thing a node writes.
   func markCleanShutdown() throws(ServerError) {

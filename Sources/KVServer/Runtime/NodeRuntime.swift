@@ -21,7 +21,7 @@ import Synchronization
 ///
 /// Start order: directory and lock, stores (recovery), listeners, shards. Stop order: no new
 /// connections, replies of requests under way, shards (which flush), peers, stores, the mark of a
-/// clean stop.
+/// clean stop, the lock.
 ///
 /// **Concurrency**: every method from any thread or task.
 public final class NodeRuntime: Sendable {
@@ -71,7 +71,13 @@ public final class NodeRuntime: Sendable {
     let began = SystemClock.instant()
     let processors = ProcessInfo.processInfo.activeProcessorCount
     let directory = try NodeDirectory.open(configuration, processorCount: processors)
-    let stores = try openStores(directory, configuration)
+    let stores: [ShardStore]
+    do throws(ServerError) {
+      stores = try openStores(directory, configuration)
+    } catch {
+      directory.release()
+      throw error
+    }
     logger.info(
       "opened \(stores.count) shards in \(directory.path)",
       metadata: [
@@ -88,6 +94,7 @@ public final class NodeRuntime: Sendable {
     } catch {
       try? await group.shutdownGracefully()
       for store in stores { try? store.close() }
+      directory.release()
       throw error
     }
   }
@@ -116,7 +123,7 @@ public final class NodeRuntime: Sendable {
       PeerNetwork.transport(configuration)
     ) { shards.acceptPeer($0) }
     let clients = try await ClientListener.bind(
-      configuration, on: group, shards: shards, logger: logger)
+      configuration, on: group, shards: shards)
     let member = member(configuration, directory.identity, peerListener.port, clients.port)
     let network = PeerNetwork(
       local: member, configuration: configuration, group: group, handlers: shards.peerHandlers)
@@ -213,9 +220,11 @@ public final class NodeRuntime: Sendable {
   public func stop() async throws(ServerError) {
     guard !stopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
     logger.info("stopping")
+    defer { directory.release() }
     let deadline = SystemClock.instant() + configuration.stopTimeout
     await http.stop()
-    await clients.shutdown()
+    // Half of the time is for clients, so that the shards have some left.
+    await clients.drain(for: configuration.stopTimeout / 2)
     await peerListener.stopAccepting()
     let inOrder = await shards.stop(until: deadline)
     await peerListener.shutdown(grace: .milliseconds(200))
