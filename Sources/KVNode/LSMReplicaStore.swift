@@ -94,7 +94,9 @@ public final class LSMReplicaStore: ReplicaStore {
     return scan
   }
 
-  /// The partitions that hold at least one object, sorted. Cost is one seek for each.
+  /// The partitions that hold at least one object, sorted.
+  ///
+  /// Cost is one seek for each.
   public func occupiedPartitions() throws(ReplicaStoreFailure) -> [PartitionID] {
     var partitions: [PartitionID] = []
     var lower: Bytes = []

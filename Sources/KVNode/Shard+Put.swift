@@ -85,8 +85,9 @@ extension Shard {
     send(.forward(forwarded), to: target)
   }
 
-  /// The vnode that coordinates: this shard's primary, another of this node, then any primary, then
-  /// a fallback. Conditional PUTs all go to the first primary, whose atomic update of the key then
+  /// The vnode that coordinates: this shard's primary, another of this node, any, then a fallback.
+  ///
+  /// Conditional PUTs all go to the first primary, whose atomic update of the key then
   /// decides between those that come at the same time.
   private func coordinator(for plan: PutPlan, isConditional: Bool) -> Replica? {
     let primaries = plan.replicas.filter { $0.role == .primary }
@@ -100,7 +101,9 @@ extension Shard {
 
   // MARK: Forwarding
 
-  /// Coordinates a forwarded PUT. It is never forwarded again, so that none goes round.
+  /// Coordinates a forwarded PUT.
+  ///
+  /// It is never forwarded again, so that none goes round.
   mutating func serveForward(_ put: ForwardedPut, from: Address) {
     guard forwardHistory.insert(put.operation, from: from) else {
       return probe("duplicate forward dropped")

@@ -52,7 +52,7 @@ public struct Shard {
   var counters = ShardStatistics()
 
   var membership: Membership?
-  /// Shard 0: counts views. Other shards: the number of the latest view; 0 for none.
+  /// The number of the latest view, counted by shard 0; 0 for none.
   var viewNumber: UInt64 = 0
   var isEpochDurable = false
   var hasDeparted = false

@@ -1,6 +1,8 @@
 public import KVCluster
 
-/// What a shard must know before its first event. Time-outs and limits are the tested defaults; the
+/// What a shard must know before its first event.
+///
+/// Time-outs and limits are the tested defaults; the
 /// simulator varies them by seed.
 public struct ShardConfiguration: Sendable {
   /// This node as a member: name, endpoints, shard count.

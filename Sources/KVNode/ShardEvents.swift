@@ -10,10 +10,13 @@ public struct RequestID: Hashable, Comparable, Sendable {
   /// The request with this number.
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
+  /// The order of the numbers.
   public static func < (a: RequestID, b: RequestID) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// What a shard is told. Everything a shard knows comes in by these.
+/// What a shard is told.
+///
+/// Everything a shard knows comes in by these.
 public enum ShardEvent: Sendable {
   /// The shard's first event: its store is open and may hold earlier state.
   case start
@@ -37,7 +40,9 @@ public enum ShardEvent: Sendable {
   case stop
 }
 
-/// What a shard wants done. The driver performs effects in order.
+/// What a shard wants done.
+///
+/// The driver performs effects in order.
 public enum ShardEffect: Sendable {
   /// Send an encoded peer message; the same node's other shards are reached the same way.
   case send(Bytes, to: Address)

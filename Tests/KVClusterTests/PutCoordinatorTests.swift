@@ -157,6 +157,16 @@ import Testing
     #expect(run.answers == [.pwUnsatisfied(need: 3, got: 1)])
   }
 
+  @Test func `overloaded replicas do not make a stored write one that was refused`() throws {
+    var run = try start(CoordinatorFixture()) {
+      $0.sloppyQuorum = false
+      $0.w = .all
+    }
+    run.reply(0, .stored)
+    run.reply(1, .refused(.overload))
+    #expect(run.answers == [.dwUnsatisfied(need: 2, got: 1)])
+  }
+
   @Test func `when the coordinator's own flush fails the client is told so`() throws {
     var run = try start(CoordinatorFixture()) {
       $0.sloppyQuorum = false

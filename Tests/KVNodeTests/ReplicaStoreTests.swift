@@ -5,7 +5,9 @@ import KVNode
 import KVStorage
 import Testing
 
-/// The obvious replica store: a sorted array. The real one must behave like it.
+/// The obvious replica store: a sorted array.
+///
+/// The real one must behave like it.
 final class ModelReplicaStore: ReplicaStore {
   private struct Entry {
     var partition: PartitionID

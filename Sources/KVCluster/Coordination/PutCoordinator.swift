@@ -42,7 +42,8 @@ public struct PutCoordinator: Sendable {
   /// How the PUT is decided.
   public let plan: PutPlan
   private var copies: [Copy]
-  private var refusals: [RequestFailure] = []
+  /// Why the coordinating vnode's own copy could not be made durable.
+  private var ownRefusal: RequestFailure?
   private var isAnswered = false
   private var isFinished = false
 
@@ -82,8 +83,7 @@ public struct PutCoordinator: Sendable {
     case .stored: copies[index].state = .stored
     case .refused(let failure) where copies[index].state != .stored:
       copies[index].state = .refused
-      refusals.append(failure)
-      if index != 0 { replace(index, in: view, into: &actions) }
+      if index == 0 { ownRefusal = failure } else { replace(index, in: view, into: &actions) }
     case .received, .refused: break
     }
     evaluate(into: &actions)
@@ -177,8 +177,8 @@ extension PutCoordinator {
     let failure: RequestFailure
     if possible < max(plan.dw, plan.w) {
       // Never `overload`, which tells the client that nothing was done: this vnode has stored it.
-      if copies[0].state == .refused, let first = refusals.first {
-        failure = first
+      if let ownRefusal {
+        failure = ownRefusal
       } else if durable < plan.dw {
         failure = .dwUnsatisfied(need: plan.dw, got: durable)
       } else {

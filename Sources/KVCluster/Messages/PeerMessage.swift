@@ -14,6 +14,7 @@ public struct OperationID: Hashable, Comparable, Sendable {
   /// The operation with this number.
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
+  /// The order of the numbers.
   public static func < (a: OperationID, b: OperationID) -> Bool { a.rawValue < b.rawValue }
 }
 
