@@ -36,6 +36,11 @@ struct NodeClient {
     try post(path, target, as: AdminDocument.Outcome.self)
   }
 
+  /// A command with a body of the caller's own.
+  func command(_ path: String, raw body: Data) throws -> AdminDocument.Outcome {
+    try decode(try send("POST", path, body: body))
+  }
+
   private func decode<Document: Decodable>(_ data: Data) throws -> Document {
     do {
       return try AdminDocument.decoder.decode(Document.self, from: data)

@@ -23,7 +23,7 @@ struct RingAdmin: ParsableCommand {
     version: ServerVersion.text,
     subcommands: [
       ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self, Down.self,
-      Stat.self, Ping.self,
+      Stat.self, Ping.self, BucketTypeCommand.self,
     ])
 
   /// Parses and runs; returns this program's exit code.

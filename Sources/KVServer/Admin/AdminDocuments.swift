@@ -19,6 +19,12 @@ package enum AdminDocument {
     }
   }
 
+  /// A bucket type and its properties, each as text.
+  package struct BucketType: Codable, Hashable, Sendable {
+    package var name: String
+    package var props: [String: String]
+  }
+
   /// The body of commands about a member.
   package struct Target: Codable, Hashable, Sendable {
     /// A member's name.

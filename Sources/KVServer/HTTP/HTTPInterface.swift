@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdCore
 import KVCluster
+import KVModel
 import Logging
 import NIOCore
 import Synchronization
@@ -21,6 +22,8 @@ import Synchronization
 /// POST /admin/cluster/replace     {"node": name, "with": name}
 /// POST /admin/cluster/plan|commit|clear
 /// POST /admin/down                {"node": name}
+/// POST /admin/bucket-type/NAME    {"props": {…}} creates a bucket type
+/// GET  /admin/bucket-type/NAME    its properties
 /// ```
 ///
 /// Admin answers are the documents of ``AdminDocument``: 200 when done, 409 when the cluster
@@ -30,6 +33,7 @@ struct HTTPInterface: Sendable {
   struct Node: Sendable {
     var administer: @Sendable (AdminCommand) async -> AdminReply?
     var statistics: @Sendable () async -> NodeStatistics
+    var perform: @Sendable (ClientRequest) async -> [ClientReply]
   }
 
   let node: Node
@@ -105,6 +109,13 @@ struct HTTPInterface: Sendable {
     router.post("admin/down") { request, _ in
       await self.answer(.down(try await self.member(of: request)))
     }
+    router.get("admin/bucket-type/:name") { _, context in
+      await self.bucketType(try context.parameters.require("name"))
+    }
+    router.post("admin/bucket-type/:name") { request, context in
+      await self.createBucketType(
+        try context.parameters.require("name"), try await self.body(of: request))
+    }
   }
 
   // MARK: Admin commands
@@ -129,19 +140,22 @@ struct HTTPInterface: Sendable {
   }
 
   private func target(of request: Request) async throws -> AdminDocument.Target {
-    var request = request
-    let buffer: ByteBuffer
+    let body = try await body(of: request)
+    guard !body.isEmpty else { return AdminDocument.Target() }
     do {
-      buffer = try await request.collectBody(upTo: configuration.httpBodyByteLimit)
-    } catch {
-      throw HTTPError(.contentTooLarge, message: "The body exceeds http.body_limit.")
-    }
-    guard buffer.readableBytes > 0 else { return AdminDocument.Target() }
-    do {
-      return try AdminDocument.decoder.decode(
-        AdminDocument.Target.self, from: Data(buffer.readableBytesView))
+      return try AdminDocument.decoder.decode(AdminDocument.Target.self, from: body)
     } catch {
       throw BadRequest("The body is not the JSON object expected.")
+    }
+  }
+
+  private func body(of request: Request) async throws -> Data {
+    var request = request
+    do {
+      let buffer = try await request.collectBody(upTo: configuration.httpBodyByteLimit)
+      return Data(buffer.readableBytesView)
+    } catch {
+      throw HTTPError(.contentTooLarge, message: "The body exceeds http.body_limit.")
     }
   }
 

@@ -143,7 +143,8 @@ public final class NodeRuntime: Sendable {
           await shards.statistics(
             uptime: SystemClock.instant() - started, clients: clients?.counts ?? (0, 0, 0),
             storage: ShardStore.figures(of: stores))
-        }), configuration: configuration)
+        },
+        perform: { await shards.perform($0) }), configuration: configuration)
     let http = try await HTTPService.start(interface, on: group, logger: logger)
     return NodeRuntime(
       configuration: configuration, directory: directory, shards: shards, stores: stores,
