@@ -47,7 +47,7 @@ public struct Vnodes {
     /// The most siblings.
     public var siblings: Int
     /// The longest type, bucket and key together; keys are escaped on disk and may double.
-    public var nameBytes = 30_000
+    public var nameBytes = 100_000
 
     /// The given limits.
     public init(objectBytes: Int, siblings: Int) {

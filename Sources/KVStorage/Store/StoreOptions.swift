@@ -76,8 +76,8 @@ public struct StoreOptions: Hashable, Sendable {
 
 /// The sizes that a store accepts.
 public enum StoreLimits {
-  /// The longest key.
-  public static let keyByteCount = 64 << 10
+  /// The longest key: room for object names of 100,000 bytes, escaped.
+  public static let keyByteCount = 256 << 10
   /// The longest value.
   public static let valueByteCount = 128 << 20
   /// The most bytes one batch may take in its encoding.
