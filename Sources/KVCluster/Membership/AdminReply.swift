@@ -12,7 +12,7 @@ public enum AdminReply: Hashable, Sendable {
 
 /// What committing the staged changes would do.
 public struct ClusterPlan: Hashable, Sendable {
-  /// One staged change: `join 'a'`, `leave 'b'`, …
+  /// One staged change, such as `join 'a'`.
   public struct Change: Hashable, Sendable {
     /// `join`, `leave`, `force-remove`, `replace`.
     public var action: String
@@ -72,7 +72,7 @@ public struct ClusterStatus: Hashable, Sendable {
   public struct MemberRow: Hashable, Sendable {
     /// Its name.
     public var name: String
-    /// Its status: `valid`, `joining`, …
+    /// Its status, such as `valid`.
     public var status: MemberStatus
     /// Whether the failure detector can reach it.
     public var isReachable: Bool

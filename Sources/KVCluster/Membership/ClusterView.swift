@@ -1,7 +1,9 @@
 public import KVBase
 public import KVModel
 
-/// Where a node stands in its membership of the cluster. The raw values are stored and sent.
+/// Where a node stands in its membership of the cluster.
+///
+/// The raw values are stored and sent.
 public enum MemberStatus: UInt8, Hashable, Sendable, CaseIterable {
   /// Staged or committed to join, owning nothing yet.
   case joining = 0
@@ -19,7 +21,7 @@ public enum MemberStatus: UInt8, Hashable, Sendable, CaseIterable {
 public struct Member: Hashable, Sendable {
   /// Its identity, which follows from the name.
   public var id: NodeID
-  /// Its name, e.g. `spinekv1@127.0.0.1`.
+  /// Its name, such as `spinekv1@127.0.0.1`.
   public var name: String
   /// Where peers reach it.
   public var endpoint: Endpoint
@@ -108,7 +110,9 @@ public struct ClusterView: Sendable, Hashable {
     node == local || (!unavailable.contains(node) && (member(node)?.status ?? .down) != .down)
   }
 
-  /// The member with this id. Cost is O(log members).
+  /// The member with this id.
+  ///
+  /// Cost is O(log members).
   public func member(_ node: NodeID) -> Member? {
     var low = 0
     var high = members.count

@@ -2,7 +2,9 @@ import KVBase
 
 /// What one node says of another's health, to be passed on.
 struct Rumor: Hashable, Sendable {
-  /// Whether a node answers. The raw values are sent.
+  /// Whether a node answers.
+  ///
+  /// The raw values are sent.
   enum Health: UInt8, Hashable, Sendable {
     /// It does, as far as is known.
     case alive = 0

@@ -71,6 +71,10 @@ extension Membership {
   }
 
   mutating func expireForwarded() {
+    guard !forwarded.isEmpty else { return }
+    for command in forwarded where isClaimant {
+      finishForwarded(command.token, with: .refused(Self.claimantMovedText))
+    }
     for command in forwarded
     where command.deadline <= now.instant || !detector.isReachable(state.claimant) {
       finishForwarded(command.token, with: .refused(claimantUnreachableText))
@@ -152,7 +156,9 @@ extension Membership {
   }
 
   private mutating func showPlan() -> AdminReply {
-    let plan = RingPlan(for: state, targetNVal: configuration.targetNVal)
+    guard let plan = RingPlan(for: state, targetNVal: configuration.targetNVal) else {
+      return .refused(Self.nobodyLeftText)
+    }
     shownPlan = plan.digest
     return .plan(
       ClusterPlan(
@@ -166,7 +172,9 @@ extension Membership {
       return .refused(
         "You must verify the plan with 'ring-admin cluster plan' before committing")
     }
-    let plan = RingPlan(for: state, targetNVal: configuration.targetNVal)
+    guard let plan = RingPlan(for: state, targetNVal: configuration.targetNVal) else {
+      return .refused(Self.nobodyLeftText)
+    }
     guard plan.digest == shownPlan else {
       return .refused(
         "The plan has changed. Verify with 'ring-admin cluster plan' before committing")
@@ -248,5 +256,6 @@ extension Membership {
       """
   }
 
+  static let nobodyLeftText = "Failed: no member would be left to own the partitions."
   static let claimantMovedText = "Failed: the claimant has changed. Try again in a few moments."
 }

@@ -3,7 +3,7 @@ import KVModel
 
 /// Changing the ring, which only the claimant does, and the facts that make it do so.
 extension Membership {
-  /// Makes a new version of the ring and sends it to everyone concerned. For the claimant only.
+  /// Makes a new version of the ring and sends it to everyone concerned; for the claimant only.
   mutating func change(_ body: (inout RingState) -> Void) {
     precondition(isClaimant, "\(configuration.member.name) changes a ring it is not claimant of")
     var next = state

@@ -249,7 +249,9 @@ public struct Membership: Sendable {
       propertyDigest: properties.digest, rumors: rumors, body: body)
   }
 
-  /// Stops the program when an invariant does not hold. Slow; for tests and the simulator.
+  /// Stops the program when an invariant does not hold.
+  ///
+  /// Slow; for tests and the simulator.
   public func checkInvariants() {
     state.checkInvariants()
     precondition(state.member(local) != nil, "\(configuration.member.name) is no member")

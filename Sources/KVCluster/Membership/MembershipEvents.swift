@@ -1,7 +1,9 @@
 public import KVBase
 public import KVModel
 
-/// What a membership is told. Everything it knows comes in by these.
+/// What a membership is told.
+///
+/// Everything it knows comes in by these.
 public enum MembershipEvent: Hashable, Sendable {
   /// The first event.
   case start
@@ -24,7 +26,8 @@ public enum MembershipEvent: Hashable, Sendable {
 
 /// What a membership wants done, in order.
 public enum MembershipEffect: Hashable, Sendable {
-  /// Send an encoded membership message to a member of the present view.
+  /// Send an encoded membership message to a member of the present view, or to the node that a
+  /// message just came from; it may be dropped when that cannot be reached.
   case send(Bytes, to: NodeID)
   /// Send to a node known only by its endpoint: joining a cluster, or having left it.
   case sendToEndpoint(Bytes, Endpoint)
@@ -41,8 +44,9 @@ public enum MembershipEffect: Hashable, Sendable {
   case departed
 }
 
-/// What a membership must know before its first event. Time-outs and limits are the tested
-/// defaults.
+/// What a membership must know before its first event.
+///
+/// Time-outs and limits are the tested defaults.
 public struct MembershipConfiguration: Hashable, Sendable {
   /// This node: name, endpoints, shard count.
   public var member: Member

@@ -8,9 +8,10 @@ public struct NodeID: Hashable, Comparable, Sendable {
   /// The node with this number.
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  /// The node called `name`, e.g. `spinekv1@127.0.0.1`.
+  /// The node called `name`, such as `spinekv1@127.0.0.1`.
   public init(name: String) { rawValue = StableHash.hash(Bytes(name.utf8)) }
 
+  /// Orders by value.
   public static func < (a: NodeID, b: NodeID) -> Bool { a.rawValue < b.rawValue }
 }
 
@@ -22,6 +23,7 @@ public struct PartitionID: Hashable, Comparable, Sendable {
   /// The partition at position `index`.
   public init(_ index: Int) { self.index = index }
 
+  /// Orders by value.
   public static func < (a: PartitionID, b: PartitionID) -> Bool { a.index < b.index }
 
   /// The shard of a node with `shardCount` shards that holds this partition.
@@ -39,6 +41,7 @@ public struct ShardIndex: Hashable, Comparable, Sendable {
   /// The shard at position `index`.
   public init(_ index: Int) { self.index = index }
 
+  /// Orders by value.
   public static func < (a: ShardIndex, b: ShardIndex) -> Bool { a.index < b.index }
 }
 
@@ -55,6 +58,7 @@ public struct Address: Hashable, Comparable, Sendable {
     self.shard = shard
   }
 
+  /// Orders by value.
   public static func < (a: Address, b: Address) -> Bool {
     a.node == b.node ? a.shard < b.shard : a.node < b.node
   }
@@ -73,8 +77,10 @@ public struct Endpoint: Hashable, Comparable, Sendable, CustomStringConvertible 
     self.port = port
   }
 
+  /// `host:port`.
   public var description: String { "\(host):\(port)" }
 
+  /// Orders by value.
   public static func < (a: Endpoint, b: Endpoint) -> Bool {
     a.host == b.host ? a.port < b.port : a.host < b.host
   }

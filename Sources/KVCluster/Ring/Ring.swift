@@ -34,7 +34,9 @@ public struct Ring: Hashable, Sendable {
   /// The owner of `partition`.
   public func owner(of partition: PartitionID) -> NodeID { owners[partition.index] }
 
-  /// The partitions of `node`, in order. Cost is O(ring size).
+  /// The partitions of `node`, in order.
+  ///
+  /// Cost is O(ring size).
   public func partitions(of node: NodeID) -> [PartitionID] {
     owners.indices.filter { owners[$0] == node }.map { PartitionID($0) }
   }

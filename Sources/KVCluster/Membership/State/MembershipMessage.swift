@@ -11,7 +11,7 @@ struct MembershipMessage: Hashable, Sendable {
   /// The first byte of an encoded message.
   static let encodingVersion: UInt8 = 1
   /// The longest message that is read.
-  static let byteLimit = 4 << 20
+  static let byteLimit = 16 << 20
   /// The most rumours a message carries.
   static let rumorLimit = 6
 

@@ -12,8 +12,10 @@ struct RingPlan: Sendable {
   /// Things an operator should know before committing.
   var warnings: [String]
 
-  /// The plan for what is staged in `state`. Cost is that of a ``Claim``.
-  init(for state: RingState, targetNVal: Int) {
+  /// The plan for what is staged in `state`; nil when no member would be left to own partitions.
+  ///
+  /// Cost is that of a ``Claim``.
+  init?(for state: RingState, targetNVal: Int) {
     var next = state
     var future = state.futureOwners
     var lost: [String] = []
@@ -32,6 +34,7 @@ struct RingPlan: Sendable {
     }
     next.staged = []
     let claimers = next.members.filter { $0.status == .valid || $0.status == .down }.map(\.id)
+    guard !claimers.isEmpty else { return nil }
     let claim = Claim(owners: future, claimers: claimers, targetNVal: targetNVal)
     next.assign(claim.owners)
     next.settle()

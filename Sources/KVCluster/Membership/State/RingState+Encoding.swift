@@ -56,7 +56,9 @@ extension RingState {
   /// The first byte of an encoded state.
   static let encodingVersion: UInt8 = 1
 
-  /// Appends the state. Owners are positions in the list of members.
+  /// Appends the state.
+  ///
+  /// Owners are positions in the list of members.
   func encode(into writer: inout ByteWriter) {
     writer.write(Self.encodingVersion)
     writer.write(fixed: clusterID)
