@@ -20,6 +20,7 @@ struct DeferredCommand: Sendable {
 struct ForwardedCommand: Sendable {
   var token: UInt64
   var id: UInt64
+  var command: AdminCommand
   var deadline: Instant
 }
 
@@ -60,7 +61,7 @@ extension Membership {
     // Longer than the claimant itself may wait, so that its answer is heard.
     forwarded.append(
       ForwardedCommand(
-        token: nextToken, id: id,
+        token: nextToken, id: id, command: command,
         deadline: now.instant + configuration.adminTimeout + configuration.adminTimeout))
     send(.adminRequest(id: nextToken, command), to: state.claimant)
   }
@@ -103,7 +104,7 @@ extension Membership {
     case .replace(let old, let new): stage(for: origin) { $0.stageReplace(old, with: new) }
     case .clear:
       change { $0.clearStaged() }
-      reply(.done("Cleared staged cluster changes"), to: origin)
+      reply(.done(Self.clearedText), to: origin)
     case .down(let name): reply(declareDown(name), to: origin)
     case .join, .status: reply(.refused("Failed: not a command for the claimant"), to: origin)
     }
@@ -257,5 +258,6 @@ extension Membership {
   }
 
   static let nobodyLeftText = "Failed: no member would be left to own the partitions."
+  static let clearedText = "Cleared staged cluster changes"
   static let claimantMovedText = "Failed: the claimant has changed. Try again in a few moments."
 }

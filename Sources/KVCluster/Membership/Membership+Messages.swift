@@ -165,6 +165,13 @@ extension Membership {
   }
 
   private mutating func becomeSingleton() {
+    // The claimant's answer may not find this node any more; a clear has evidently been done.
+    for waiting in forwarded {
+      let isDone = waiting.command == .clear
+      finishForwarded(
+        waiting.token,
+        with: isDone ? .done(Self.clearedText) : .refused(Self.claimantMovedText))
+    }
     properties = PropertyTable()
     shownPlan = nil
     adopt(
