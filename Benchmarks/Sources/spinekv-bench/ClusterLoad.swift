@@ -47,27 +47,15 @@ struct ClusterLoad {
 
   /// Runs until the time is over or all keys are done; throws when a connection breaks.
   func run() throws(Failure) -> Outcome {
-    let poll = epoll_create1(0)
-    guard poll >= 0 else { throw Failure(description: "epoll: \(errno)") }
-    defer { close(poll) }
     var clients: [ClusterConnection] = []
     defer { for client in clients { close(client.descriptor) } }
     for number in 0..<connections {
-      let client = try ClusterConnection(port: ports[number % ports.count])
-      clients.append(client)
-      var event = epoll_event()
-      event.events = EPOLLIN.rawValue
-      event.data.u32 = UInt32(number)
-      guard epoll_ctl(poll, EPOLL_CTL_ADD, client.descriptor, &event) == 0 else {
-        throw Failure(description: "epoll_ctl: \(errno)")
-      }
+      clients.append(try ClusterConnection(port: ports[number % ports.count]))
     }
-    return try drive(poll, clients)
+    return try drive(clients)
   }
 
-  private func drive(
-    _ poll: Int32, _ clients: [ClusterConnection]
-  ) throws(Failure) -> Outcome {
+  private func drive(_ clients: [ClusterConnection]) throws(Failure) -> Outcome {
     var outcome = Outcome()
     outcome.latencies.reserveCapacity(1 << 20)
     var random = SystemRandomNumberGenerator()
@@ -85,14 +73,13 @@ struct ClusterLoad {
       return true
     }
     for client in clients where try startNext(client, Self.microseconds()) { active += 1 }
-    var events = [epoll_event](repeating: epoll_event(), count: 256)
+    var waiting = clients.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
     while active > 0 {
-      let ready = epoll_wait(poll, &events, 256, 10_000)
-      guard ready > 0 || errno == EINTR else {
+      let ready = poll(&waiting, nfds_t(waiting.count), 10_000)
+      guard ready > 0 || ready < 0 && errno == EINTR else {
         throw Failure(description: "no answer within 10 s")
       }
-      for index in 0..<max(0, Int(ready)) {
-        let client = clients[Int(events[index].data.u32)]
+      for (index, client) in clients.enumerated() where waiting[index].revents != 0 {
         guard let answer = try client.receive(operation, Self.bucket, value) else { continue }
         let now = Self.microseconds()
         outcome.latencies.append(UInt32(clamping: now - client.began))
