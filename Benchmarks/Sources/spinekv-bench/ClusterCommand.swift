@@ -56,7 +56,6 @@ struct ClusterCommand: ParsableCommand {
   }
 
   func run() throws {
-    setvbuf(stdout, nil, _IOLBF, 0)
     if let ports {
       try measure(ports: try numbers(ports).map { UInt16(clamping: $0) })
     } else {

@@ -20,8 +20,7 @@ protocol ShardSurroundings: AnyObject, Sendable {
 /// Runs one shard: a thread that takes events from a mailbox, steps the shard and performs its
 /// effects.
 ///
-/// **Concurrency**: `submit`, `deliver`, `administer`, `inspect` and `stop` from any thread; the
-/// shard itself is touched by its thread only.
+/// **Concurrency**: every method from any thread; the shard itself is touched by its thread only.
 final class ShardDriver: @unchecked Sendable {
   /// What waits in the mailbox.
   enum Item: Sendable {
@@ -122,12 +121,11 @@ final class ShardDriver: @unchecked Sendable {
     mailbox.post(.inspect(body))
   }
 
-  /// Asks the shard to finish and waits until it has, all writes flushed; false when that took too
-  /// long.
-  func stop(until deadline: Instant) -> Bool {
-    mailbox.force(.event(.stop))
-    return stopped.wait(until: deadline)
-  }
+  /// Asks the shard to finish, which it does when the node's other shards can too.
+  func requestStop() { mailbox.force(.event(.stop)) }
+
+  /// Waits until the shard has finished, all writes flushed; false when that took too long.
+  func waitUntilStopped(until deadline: Instant) -> Bool { stopped.wait(until: deadline) }
 
   // MARK: The shard's thread
 

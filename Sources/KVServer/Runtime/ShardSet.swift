@@ -147,11 +147,12 @@ final class ShardSet: ShardSurroundings {
   func stop(until deadline: Instant) async -> Bool {
     guard let parts = parts.value else { return true }
     let drivers = parts.drivers
+    for driver in drivers { driver.requestStop() }
     let inOrder = await withCheckedContinuation { continuation in
       // The wait blocks, so it has a thread of its own.
       startThread("stop") {
         continuation.resume(
-          returning: drivers.reversed().reduce(true) { $1.stop(until: deadline) && $0 })
+          returning: drivers.reduce(true) { $1.waitUntilStopped(until: deadline) && $0 })
       }
     }
     parts.network.close()
