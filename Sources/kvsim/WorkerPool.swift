@@ -9,9 +9,13 @@ struct WorkerPool {
     var buffer: [UInt8] = []
     var next: UInt64
     var running: UInt64?
+    var start = ContinuousClock.now
     var probes = ProbeCounts()
     var failure: SimulationFailure?
   }
+
+  /// A seed that takes longer than this has hung; a run takes a fraction of a second.
+  private static let patience = Duration.seconds(120)
 
   private let range: SeedRange
   private let jobs: Int
@@ -32,7 +36,11 @@ struct WorkerPool {
     }
     while !processes.isEmpty {
       var polls = processes.map { pollfd(fd: $0.output, events: Int16(POLLIN), revents: 0) }
-      guard poll(&polls, nfds_t(polls.count), -1) >= 0 || errno == EINTR else { break }
+      guard poll(&polls, nfds_t(polls.count), 1000) >= 0 || errno == EINTR else { break }
+      for process in processes where process.start.duration(to: .now) > Self.patience {
+        // The end of its output tells that it is gone.
+        kill(process.identifier, SIGKILL)
+      }
       for index in processes.indices.reversed() where polls[index].revents != 0 {
         read(index)
         progress(outcomes)
@@ -84,6 +92,7 @@ struct WorkerPool {
     switch line {
     case .start(let seed):
       processes[index].running = seed
+      processes[index].start = .now
       processes[index].next = seed + UInt64(jobs)
       processes[index].probes = ProbeCounts()
       processes[index].failure = nil

@@ -54,7 +54,9 @@ extension Simulation {
       if hasEnded(id) { enter(.moving) }
     case .moving:
       // A commit may have come to nothing: ask again what is staged.
-      if world.time - membership.stageStart > 15 * Self.second, !isCommitted() { enter(.staged) }
+      guard world.time - membership.stageStart > 15 * Self.second else { break }
+      // The same for a join whose answer the node never got.
+      if !isCommitted() { enter(.staged) } else if isJoinerAlone() { stage() }
     }
     guard isStormy || membership.stage != .idle else { return }
     world.plan(.membership, after: 300_000_000 + UInt64(random.below(700_000_000)))
@@ -164,6 +166,12 @@ extension Simulation {
       let status = view.member(world.nodes[node].member.id)?.status
       return status != .valid && index != node
     }
+  }
+
+  /// True when the node that is joining knows no other member.
+  private func isJoinerAlone() -> Bool {
+    guard let node = membership.joining else { return false }
+    return world.nodes[node].shards.first?.shard.view.members.count == 1
   }
 
   private mutating func finishChange() {

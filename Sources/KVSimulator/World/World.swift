@@ -22,7 +22,7 @@ struct UnderwayRequest {
 /// process later than its crash.
 struct World {
   /// A run with more events than this has messages that beget messages.
-  static let eventLimit = 2_000_000
+  static let eventLimit = 1_000_000
 
   /// What the seed decided.
   let settings: RunSettings
