@@ -206,7 +206,9 @@ public struct DispenseBlock: Codable, Hashable, Sendable {
   /// When it was last dispensed from.
   @OrFalse public var lastDispenseDate: String?
 
-  init() {}
+  init() {
+    dispensingOrganization = nil
+  }
 }
 
 /// The claim for payment of an issue.
@@ -218,7 +220,9 @@ public struct ClaimBlock: Codable, Hashable, Sendable {
   /// The claim's document.
   @OrFalse public var dispenseClaimMsgRef: String?
 
-  init() {}
+  init() {
+    claimGUID = nil
+  }
 }
 
 /// The issue as it was before a dispense notification, or at its release.
