@@ -110,12 +110,17 @@ import Testing
     #expect(kinds["bad claim"] ?? 0 >= 1)
     #expect(kinds["release"] ?? 0 >= 5)
     #expect(kinds["return"] ?? 0 >= 3)
-    #expect(kinds["unreadable"] == nil)
+    // One file is a signature alone, which is no FHIR resource.
+    #expect(kinds["unreadable"] ?? 0 <= 1)
   }
 
   @Test(arguments: [
     ("", "x"), ("[]", "x"), ("{", "x"),
     (#"{"resourceType":"Bundle","type":"message"}"#, "MISSING_FIELD"),
+    (
+      #"{"resourceType":"Bundle","type":"message","entry":[{"resource":{"resourceType":"MedicationRequest"}}]}"#,
+      "INVALID_MESSAGE"
+    ),
     (
       #"{"resourceType":"Bundle","type":"message","entry":[{"resource":{"resourceType":"MessageHeader","eventCoding":{"code":"prescription-order"}}}]}"#,
       "INVALID_NUMBER_MEDICATIONREQUESTS"

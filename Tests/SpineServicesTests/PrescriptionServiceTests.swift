@@ -219,8 +219,8 @@ import Testing
     let terms = record?.values.first?.indexes ?? []
     #expect(terms.contains(IndexTerm("nomPharmStatus_bin", "FCG71_0001")))
     #expect(terms.contains(IndexTerm("nhsNumber_bin", "9000000009")))
-    let document = try await store.fetch(
-      Fixtures.message("upload 1").text, in: SpineBuckets.documents.name)
+    let name = PrescriptionService.documentKey(Fixtures.message("upload 1"), key)
+    let document = try await store.fetch(name, in: SpineBuckets.documents.name)
     #expect(document?.values.first?.indexes.contains(IndexTerm("prescriptionid_bin", key)) == true)
   }
 

@@ -83,7 +83,8 @@ public final class DemoWorkload: Sendable {
       try await spine.prescriptions.upload(order, envelope)
     }
     guard acknowledge(reply, message, order.prescriptionID) else { return }
-    ledger.acknowledgeDocument(message.text, hash: Self.hash(body))
+    let key = PrescriptionService.documentKey(message, order.prescriptionID)
+    ledger.acknowledgeDocument(key, hash: Self.hash(body))
     add(index, to: .available)
   }
 

@@ -59,10 +59,15 @@ public enum FHIRMessage: Sendable {
       return .dispenseNotification(DispenseReader(bundle).read(), bundle: bundle)
     case let event?: return .other("Bundle \(event)")
     case nil:
-      let isMessage = root["type"]?.string == "message"
-      guard isMessage, root["entry"] == nil else { return .other("Bundle") }
+      guard root["type"]?.string == "message" else { return .other("Bundle") }
+      if root["entry"] == nil {
+        return .order(
+          .failure(SpineError(.missingField, "ResourceType Bundle must contain 'entry' field")),
+          bundle: bundle)
+      }
+      guard bundle.first("MedicationRequest") != nil else { return .other("Bundle") }
       return .order(
-        .failure(SpineError(.missingField, "ResourceType Bundle must contain 'entry' field")),
+        .failure(SpineError(.invalidMessage, "the bundle has no MessageHeader with an event")),
         bundle: bundle)
     }
   }

@@ -124,7 +124,8 @@ public struct Loader: Sendable {
       let reply = try await spine.prescriptions.upload(signed.order, envelope)
       row.outcome = .accepted
       if reply.isReplay {
-        let kept = try await spine.prescriptions.documents.fetch(signed.messageID.text)?.value
+        let key = PrescriptionService.documentKey(signed.messageID, row.id)
+        let kept = try await spine.prescriptions.documents.fetch(key)?.value
         row.note =
           kept?.body == bytes
           ? "sent before: the same reply again"

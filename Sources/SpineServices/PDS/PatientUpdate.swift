@@ -190,7 +190,9 @@ struct PatientRules {
     let addresses = after["address"]?.elements ?? []
     let uses = addresses.compactMap { $0["use"]?.string }
     guard Set(uses).count == uses.count else { throw refuse("two addresses of the same use") }
-    for address in addresses {
+    // What was there before these rules is left in peace until it is changed.
+    let kept = before["address"]?.elements ?? []
+    for address in addresses where !kept.contains(address) {
       let use = address["use"]?.string ?? ""
       guard ["home", "temp", "billing", "work"].contains(use) else {
         throw SpineError(.invalidValue, "Invalid value - '\(use)' in field 'address/use'")

@@ -63,10 +63,12 @@ struct NominationQueue: Sendable {
 
   /// The entries of a dispenser, oldest first.
   func entries(for dispenser: String) async throws(SpineError) -> [Entry] {
+    let shards = await concurrently(Array(0..<Self.shardCount)) { (number) throws(SpineError) in
+      try await lists.fetch("\(dispenser)/\(number)")?.value
+    }
     var found: [Entry] = []
-    for number in 0..<Self.shardCount {
-      let list = try await lists.fetch("\(dispenser)/\(number)")
-      found += (list?.value.entries ?? [:]).map { Entry(key: $0.key, stamp: $0.value) }
+    for shard in shards {
+      found += (try shard.get()?.entries ?? [:]).map { Entry(key: $0.key, stamp: $0.value) }
     }
     return found.sorted { ($0.stamp, $0.key) < ($1.stamp, $1.key) }
   }
@@ -75,16 +77,20 @@ struct NominationQueue: Sendable {
   func remove(
     _ stale: [Entry], for dispenser: String
   ) async throws(SpineError) {
-    for (shard, group) in Dictionary(
-      grouping: stale, by: { Self.shard(of: $0.key, for: dispenser) })
-    {
-      try await lists.update(shard) { list in
-        guard var entries = list?.entries else { return .keep(()) }
-        let before = entries.count
-        for entry in group where entries[entry.key] == entry.stamp { entries[entry.key] = nil }
-        return entries.count == before
-          ? .keep(()) : .write(NominationList(entries: entries), ())
-      }
+    let groups = Dictionary(grouping: stale, by: { Self.shard(of: $0.key, for: dispenser) })
+    let results = await concurrently(Array(groups)) { (shard, group) throws(SpineError) in
+      try await remove(group, from: shard)
+    }
+    for result in results { try result.get() }
+  }
+
+  private func remove(_ stale: [Entry], from shard: String) async throws(SpineError) {
+    try await lists.update(shard) { list in
+      guard var entries = list?.entries else { return .keep(()) }
+      let before = entries.count
+      for entry in stale where entries[entry.key] == entry.stamp { entries[entry.key] = nil }
+      return entries.count == before
+        ? .keep(()) : .write(NominationList(entries: entries), ())
     }
   }
 }

@@ -50,6 +50,12 @@ public struct PrescriptionService: Sendable {
     self.clock = clock
   }
 
+  /// The key of a message's document: with the prescription, since senders have been seen to use
+  /// one message identifier for several.
+  static func documentKey(_ message: MessageID, _ id: String) -> String {
+    "\(message)_\(PrescriptionID.storeKey(of: id))"
+  }
+
   /// The record of a prescription, or nil.
   public func record(_ id: String) async throws(SpineError) -> PrescriptionRecord? {
     try await records.fetch(PrescriptionID.storeKey(of: id))?.value
@@ -126,7 +132,8 @@ extension PrescriptionService {
     let key = PrescriptionID.storeKey(of: id)
     let event = PrescriptionEvent(
       messageID: envelope.messageID, time: time, agent: envelope.agent,
-      documentKey: envelope.body.isEmpty ? "" : envelope.messageID.text, action: action)
+      documentKey: envelope.body.isEmpty ? "" : Self.documentKey(envelope.messageID, id),
+      action: action)
     let document = Document(
       prescriptionID: key, title: title, time: time.text, body: envelope.body)
     if isNew, let reply = try await insert(event, document, at: key) { return reply }
@@ -148,7 +155,11 @@ extension PrescriptionService {
   ) async throws(SpineError) -> PrescriptionReply? {
     let transition = try PrescriptionMachine.apply(event, to: nil)
     guard let record = transition.record else { return nil }
-    try await prepare(record, before: nil, document, event, at: key)
+    // A document that is there already means that the message came before: look first.
+    if !event.documentKey.isEmpty {
+      guard try await documents.putOnce(document, at: event.documentKey) else { return nil }
+    }
+    try await enterQueue(record, before: nil, event, at: key)
     guard try await records.put(record, at: key, if: .absent) else { return nil }
     return transition.reply
   }
@@ -162,6 +173,13 @@ extension PrescriptionService {
     if !event.documentKey.isEmpty {
       try await documents.putOnce(document, at: event.documentKey)
     }
+    try await enterQueue(record, before: before, event, at: key)
+  }
+
+  private func enterQueue(
+    _ record: PrescriptionRecord, before: PrescriptionRecord?, _ event: PrescriptionEvent,
+    at key: String
+  ) async throws(SpineError) {
     if let dispenser = record.waitingFor, before?.waitingFor != dispenser {
       try await queue.enter(key, for: dispenser, at: clock(), by: event.messageID)
     }
@@ -238,27 +256,7 @@ extension PrescriptionService {
   private func takeTogether(
     _ entries: [NominationQueue.Entry], _ envelope: Envelope
   ) async -> [Result<Taken, SpineError>] {
-    await inParallel(entries) { (entry) throws(SpineError) in try await take(entry, envelope) }
-  }
-
-  /// Runs `body` for all elements at once; the results in their order.
-  private func inParallel<Element: Sendable, Output: Sendable>(
-    _ elements: [Element],
-    _ body: @escaping @Sendable (Element) async throws(SpineError) -> Output
-  ) async -> [Result<Output, SpineError>] {
-    await withTaskGroup(of: (Int, Result<Output, SpineError>).self) { group in
-      for (index, element) in elements.enumerated() {
-        group.addTask {
-          do throws(SpineError) {
-            return (index, .success(try await body(element)))
-          } catch {
-            return (index, .failure(error))
-          }
-        }
-      }
-      let results = await group.reduce(into: []) { $0.append($1) }
-      return results.sorted { $0.0 < $1.0 }.map(\.1)
-    }
+    await concurrently(entries) { (entry) throws(SpineError) in try await take(entry, envelope) }
   }
 
   /// The replies with the signed documents, a few read at once.
@@ -268,7 +266,7 @@ extension PrescriptionService {
     var answers: [ReleasedPrescription] = []
     for start in stride(from: 0, to: replies.count, by: Self.releasesAtOnce) {
       let group = Array(replies[start..<min(start + Self.releasesAtOnce, replies.count)])
-      let results = await inParallel(group) { (reply) throws(SpineError) in
+      let results = await concurrently(group) { (reply) throws(SpineError) in
         try await withDocument(reply)
       }
       for result in results { answers.append(try result.get()) }
