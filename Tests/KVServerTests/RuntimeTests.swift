@@ -18,6 +18,13 @@ import Testing
     #expect(mailbox.post(5))
   }
 
+  @Test func `a closed mailbox gives back what waited and takes nothing more`() {
+    let mailbox = Mailbox<Int>(limit: 2, byteLimit: 100)
+    #expect(mailbox.post(1))
+    #expect(mailbox.close() == [1])
+    #expect(!mailbox.post(2))
+  }
+
   @Test func `bytes are limited, except for a first item larger than the limit`() {
     let mailbox = Mailbox<Int>(limit: 10, byteLimit: 100)
     #expect(mailbox.post(1, byteCount: 500))

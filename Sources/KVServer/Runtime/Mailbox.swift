@@ -3,7 +3,7 @@ import KVBase
 /// A bounded queue of many producers and the one thread that drains it.
 ///
 /// Items have a weight in bytes; ``post(_:byteCount:)`` refuses an item when the queue holds its
-/// limit of items or bytes, and the poster must then answer or drop it. ``force(_:)`` is for the few
+/// limit of items or bytes or is closed, and the poster must then answer or drop it. ``force(_:)`` is for the few
 /// items that may not be lost and whose number is bounded otherwise.
 ///
 /// **Concurrency**: posting from any thread; draining from one.
@@ -15,6 +15,7 @@ final class Mailbox<Item: Sendable>: @unchecked Sendable {
   private var isWaiting = false
   private var refusedCount = 0
   private var highest = 0
+  private var isClosed = false
 
   private let limit: Int
   private let byteLimit: Int
@@ -27,7 +28,7 @@ final class Mailbox<Item: Sendable>: @unchecked Sendable {
   /// Appends the item unless the queue is full; false means that it was refused.
   func post(_ item: Item, byteCount: Int = 0) -> Bool {
     condition.lock()
-    guard items.count < limit, bytes + byteCount <= byteLimit || bytes == 0 else {
+    guard !isClosed, items.count < limit, bytes + byteCount <= byteLimit || bytes == 0 else {
       refusedCount += 1
       condition.unlock()
       return false
@@ -36,10 +37,19 @@ final class Mailbox<Item: Sendable>: @unchecked Sendable {
     return true
   }
 
-  /// Appends the item whether or not the queue is full.
+  /// Appends the item whether or not the queue is full; for a closed one nobody cares any more.
   func force(_ item: Item) {
     condition.lock()
     append(item, 0)
+  }
+
+  /// Refuses everything from now on and returns what still waits.
+  func close() -> [Item] {
+    condition.lock()
+    defer { condition.unlock() }
+    isClosed = true
+    defer { items = [] }
+    return items
   }
 
   /// Ends the critical section.

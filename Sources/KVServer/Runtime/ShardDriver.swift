@@ -140,8 +140,20 @@ final class ShardDriver: @unchecked Sendable {
       for item in batch { handle(item, at: now) }
       perform()
     }
+    refuse(mailbox.close())
     flusher.stop()
     stopped.open()
+  }
+
+  /// Answers what came too late; posters of later items learn it from the closed mailbox.
+  private func refuse(_ items: [Item]) {
+    for item in items {
+      switch item {
+      case .request(_, _, _, let reply): reply(.failure(.overload), true)
+      case .admin(_, _, let reply): reply(.refused("The node is stopping."))
+      case .event, .inspect: break
+      }
+    }
   }
 
   private func step(_ event: ShardEvent, at now: Now) {
