@@ -72,7 +72,12 @@ var targets: [Target] = [
 
   tests("KVBaseTests", ["KVBase"]),
   tests("KVModelTests", ["KVModel", "KVBase"]),
-  tests("KVProtocolTests", ["KVProtocol", "KVModel", "KVBase"]),
+  tests(
+    "KVProtocolTests",
+    [
+      "KVProtocol", "KVModel", "KVBase",
+      .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+    ]),
   tests("KVStorageTests", ["KVStorage", "KVBase"]),
   tests("KVClusterTests", ["KVCluster", "KVModel", "KVBase"]),
   tests("KVNodeTests", ["KVNode", "KVCluster", "KVStorage", "KVModel", "KVBase"]),
