@@ -85,10 +85,12 @@ var targets: [Target] = [
   tests(
     "KVServerTests",
     [
-      "KVServer", "KVCluster", "KVModel", "KVBase",
+      "KVServer", "KVProtocol", "KVCluster", "KVModel", "KVBase",
       .product(name: "Logging", package: "swift-log"),
     ]),
-  tests("KVClientTests", ["KVClient", "KVModel", "KVProtocol", "KVBase"]),
+  tests(
+    "KVClientTests",
+    ["KVClient", "KVModel", "KVProtocol", "KVTransport", "KVBase", nio("NIOPosix")]),
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
   tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),
   tests("IntegrationTests", ["KVClient", "KVModel", "KVBase"]),

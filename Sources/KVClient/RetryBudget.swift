@@ -5,21 +5,22 @@ import Synchronization
 /// **Concurrency**: any thread; the count is guarded by its lock.
 final class RetryBudget: Sendable {
   /// Retries that may be spent at once after a calm time.
-  static let most = 100.0
-  /// What each request adds.
-  static let perRequest = 0.2
+  static let most = 100
+  /// Requests that earn one retry.
+  static let requestsPerRetry = 5
 
-  private let tokens = Mutex(RetryBudget.most)
+  /// In parts of a retry, one of which each request earns.
+  private let parts = Mutex(RetryBudget.most * RetryBudget.requestsPerRetry)
 
   func recordRequest() {
-    tokens.withLock { $0 = min(Self.most, $0 + Self.perRequest) }
+    parts.withLock { $0 = min(Self.most * Self.requestsPerRetry, $0 + 1) }
   }
 
   /// True, and counted, when a retry may be made.
   func spend() -> Bool {
-    tokens.withLock { tokens in
-      guard tokens >= 1 else { return false }
-      tokens -= 1
+    parts.withLock { parts in
+      guard parts >= Self.requestsPerRetry else { return false }
+      parts -= Self.requestsPerRetry
       return true
     }
   }
