@@ -68,7 +68,8 @@ var targets: [Target] = [
   executable("kvsim", ["KVSimulator", "KVBase", argumentParser]),
   executable("kvstress", ["KVStorage", "KVBase", argumentParser]),
   executable(
-    "kvfuzz", ["KVBase", "KVModel", "KVProtocol", "KVStorage", "KVServer", argumentParser]),
+    "kvfuzz",
+    ["KVBase", "KVModel", "KVProtocol", "KVTransport", "KVStorage", "KVServer", argumentParser]),
 
   tests("KVBaseTests", ["KVBase"]),
   tests("KVModelTests", ["KVModel", "KVBase"]),
@@ -94,6 +95,7 @@ var targets: [Target] = [
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
   tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),
   tests("IntegrationTests", ["KVClient", "KVModel", "KVBase"]),
+  tests("KVFuzzTests", ["kvfuzz", "KVBase"]),
   tests("ConformanceTests", [], exclude: ["Python"]),
   tests("TidyTests", []),
 ]

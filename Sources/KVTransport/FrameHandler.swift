@@ -29,7 +29,7 @@ final class FrameHandler: ChannelInboundHandler {
   private var receive: (@Sendable (FrameEvent) -> Void)?
   private var context: ChannelHandlerContext?
   private var phase = Phase.open
-  private var buffer: ByteBuffer?
+  private var cutter: FrameCutter
   private var pausers: Set<Pauser> = []
   private var isDelivering = false
   private var failure: String?
@@ -38,6 +38,7 @@ final class FrameHandler: ChannelInboundHandler {
   init(connection: FrameConnection, receive: @escaping @Sendable (FrameEvent) -> Void) {
     self.connection = connection
     self.receive = receive
+    cutter = FrameCutter(limit: connection.configuration.maximumFrameBytes)
   }
 
   func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -46,19 +47,14 @@ final class FrameHandler: ChannelInboundHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard phase == .open else { return }
-    var incoming = unwrapInboundIn(data)
-    if buffer == nil || buffer?.readableBytes == 0 {
-      buffer = incoming
-    } else {
-      buffer?.writeBuffer(&incoming)
-    }
+    cutter.append(unwrapInboundIn(data))
     deliverFrames()
   }
 
   func channelInactive(context: ChannelHandlerContext) {
     let reason = closeReason
     phase = .closed
-    buffer = nil
+    cutter.clear()
     connection.didClose()
     deliver(.closed(reason))
     receive = nil
@@ -87,7 +83,7 @@ final class FrameHandler: ChannelInboundHandler {
     guard phase == .open || phase == .broken, let context else { return }
     phase = .lingering
     isClosedLocally = true
-    buffer = nil
+    cutter.clear()
     let channel = context.channel
     channel.close(mode: .output, promise: nil)
     setAutoRead(true)
@@ -111,38 +107,19 @@ final class FrameHandler: ChannelInboundHandler {
     guard !isDelivering else { return }
     isDelivering = true
     defer { isDelivering = false }
-    while phase == .open, pausers.isEmpty, let event = nextEvent() {
+    while phase == .open, pausers.isEmpty, let event = cutter.next() {
       if case .violation = event {
         phase = .broken
-        buffer = nil
+        cutter.clear()
         setAutoRead(false)
       }
       deliver(event)
     }
-    if buffer?.readableBytes == 0 { buffer = nil }
-  }
-
-  private func nextEvent() -> FrameEvent? {
-    guard let length = buffer?.getInteger(at: buffer?.readerIndex ?? 0, as: UInt32.self)
-    else { return nil }
-    guard length > 0 else { return .violation(.empty) }
-    guard length <= UInt32(connection.configuration.maximumFrameBytes) else {
-      return .violation(.tooLarge(announced: Int(length)))
-    }
-    guard let buffered = buffer?.readableBytes, buffered >= Self.headerBytes + Int(length)
-    else { return nil }
-    buffer?.moveReaderIndex(forwardBy: Self.headerBytes)
-    let payload = buffer?.readBytes(length: Int(length)) ?? []
-    if buffer?.readableBytes ?? 0 > 0 { buffer?.discardReadBytes() }
-    return .frame(payload)
   }
 
   private var closeReason: CloseReason {
     if isClosedLocally { return .local }
     if let failure { return .failed(failure) }
-    guard let buffered = buffer?.readableBytes, buffered > 0 else { return .remote }
-    guard let length = buffer?.getInteger(at: buffer?.readerIndex ?? 0, as: UInt32.self)
-    else { return .truncated(missing: Self.headerBytes - buffered) }
-    return .truncated(missing: Self.headerBytes + Int(length) - buffered)
+    return cutter.missingBytes.map { .truncated(missing: $0) } ?? .remote
   }
 }
