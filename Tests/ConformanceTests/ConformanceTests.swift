@@ -1,1 +1,91 @@
+import Foundation
 import Testing
+
+/// Programs that were written for the reference system, against nodes of this build.
+@Suite(.serialized) struct ConformanceTests {
+  private static let root = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  private static let scripts = root.appending(path: "Tests/ConformanceTests/Python")
+  private static let shared = root.deletingLastPathComponent().appending(path: "shared")
+  private static let replayer = shared.appending(path: "tools/riak-replay.py")
+  private static let recording = shared.appending(
+    path: "data/riak-exchanges/pb-edge-cases.jsonl")
+
+  private static let python = URL(filePath: "/usr/bin/env")
+
+  private static func hasRecording() -> Bool {
+    FileManager.default.fileExists(atPath: recording.path)
+  }
+
+  private func say(_ text: String) {
+    FileHandle.standardError.write(Data("conformance: \(text)\n".utf8))
+  }
+
+  private func script(_ name: String) -> String { Self.scripts.appending(path: name).path }
+
+  /// The folder with the Python client, and its interpreter; nil, with the reason told, when it cannot
+  /// be had.
+  private func preparedClient() throws -> (folder: URL, python: URL)? {
+    let folder = Self.root.appending(path: ".build/conformance-python")
+    say("preparing the Python client (the first time downloads it)")
+    let outcome = try ConformanceNodes.run(
+      Self.python, ["python3", script("prepare.py"), folder.path])
+    guard outcome.status == 0, let last = outcome.output.split(separator: "\n").last else {
+      say("SKIPPED, the Python client cannot be prepared:\n\(outcome.output)")
+      return nil
+    }
+    return (folder, URL(filePath: String(last)))
+  }
+
+  private func environment(_ folder: URL, _ address: String) -> [String: String] {
+    [
+      "PYTHONPATH": folder.appending(path: "riak-2.7.0").path, "PYTHONWARNINGS": "ignore",
+      "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
+      "RIAK_TEST_PB_PORT": String(address.split(separator: ":").last ?? ""),
+    ]
+  }
+
+  @Test(.timeLimit(.minutes(10)))
+  func `the Python client does its daily work on a cluster of three`() async throws {
+    guard let client = try preparedClient() else { return }
+    say("starting three nodes")
+    let nodes = try await ConformanceNodes(3)
+    let environment = environment(client.folder, nodes.addresses[0])
+    let daily = try ConformanceNodes.run(
+      client.python, [script("basic.py")] + nodes.addresses, environment: environment)
+    say("\n" + daily.output)
+    #expect(daily.status == 0, "\(daily.output)")
+    say("running the client's own suite")
+    let suite = try ConformanceNodes.run(
+      client.python, [script("suite.py")], environment: environment)
+    say("\n" + suite.output)
+    #expect(suite.status == 0, "\(suite.output)")
+  }
+
+  @Test(
+    .enabled(if: hasRecording(), "the recorded exchanges are not beside the checkout"),
+    .timeLimit(.minutes(5)))
+  func `recorded edge cases are answered like by the reference`() async throws {
+    let version = try ConformanceNodes.run(Self.python, ["python3", "--version"])
+    guard version.status == 0 else { return say("SKIPPED, there is no python3") }
+    say("starting one node")
+    let nodes = try await ConformanceNodes(1)
+    for (type, properties) in [
+      ("sib", #"{"allow_mult":true}"#), ("no_siblings", #"{"allow_mult":false}"#),
+      ("write_once", #"{"write_once":true}"#), ("plain", "{}"), ("mr", "{}"),
+      ("counters", #"{"datatype":"counter"}"#), ("sets", #"{"datatype":"set"}"#),
+      ("maps", #"{"datatype":"map"}"#), ("hlls", #"{"datatype":"hll"}"#),
+      ("gsets", #"{"datatype":"gset"}"#),
+    ] {
+      try await nodes.admin(0, ["bucket-type", "create", type, "{\"props\":\(properties)}"])
+    }
+    let replay = try ConformanceNodes.run(
+      Self.python,
+      [
+        "python3", script("edge_cases.py"), Self.replayer.path, Self.recording.path,
+        nodes.addresses[0],
+      ])
+    say("\n" + replay.output)
+    #expect(replay.status == 0, "\(replay.output)")
+  }
+}

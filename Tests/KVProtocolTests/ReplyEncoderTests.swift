@@ -136,3 +136,18 @@ import Testing
     #expect(Base62.text([1, 0]) == Bytes("48".utf8))
   }
 }
+
+@Suite struct ProtocolDocumentTests {
+  /// Docs/Protocols.md shows these bytes.
+  @Test func `the examples of the document are what is sent`() {
+    let key = ObjectKey(bucket: "b", key: "k")
+    let get = WireRequest.get(key, GetOptions(), ifModified: nil, tombstoneContext: false)
+    #expect(get.payload == [0x09, 0x0A, 0x01, 0x62, 0x12, 0x01, 0x6B])
+    let put = WireRequest.put(
+      key.bucket, key: key.key, context: nil, Content(value: Bytes("v".utf8)), PutOptions())
+    #expect(
+      put.payload == [0x0B, 0x0A, 0x01, 0x62, 0x12, 0x01, 0x6B, 0x22, 0x03, 0x0A, 0x01, 0x76])
+    #expect(
+      ReplyEncoder.error("timeout") == [0x00, 0x0A, 0x07] + Bytes("timeout".utf8) + [0x10, 0x00])
+  }
+}
