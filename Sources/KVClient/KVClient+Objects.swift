@@ -25,7 +25,7 @@ extension KVClient {
   ) async throws(KVClientError) -> FetchedObject? {
     try check(key)
     var sent = options
-    sent.timeout = options.timeout ?? configuration.requestTimeout
+    sent.timeout = serverTimeout(options.timeout, .always)
     let (reply, endpoint) = try await perform(
       .get(key, sent, ifModified: nil, tombstoneContext: tombstoneContext), .always,
       isWrite: false, timeout: options.timeout)
@@ -84,7 +84,7 @@ extension KVClient {
     _ options: PutOptions, _ idempotent: Bool
   ) async throws(KVClientError) -> StoredObject {
     var sent = options
-    sent.timeout = options.timeout ?? configuration.requestTimeout
+    sent.timeout = serverTimeout(options.timeout, idempotent ? .always : .never)
     let (reply, endpoint) = try await perform(
       .put(bucket, key: key, context: context?.bytes, content, sent),
       idempotent ? .always : .never, isWrite: true, timeout: options.timeout)
@@ -108,7 +108,7 @@ extension KVClient {
   ) async throws(KVClientError) {
     try check(key)
     var sent = options
-    sent.timeout = options.timeout ?? configuration.requestTimeout
+    sent.timeout = serverTimeout(options.timeout, context == nil ? .never : .always)
     let (reply, endpoint) = try await perform(
       .delete(key, context: context?.bytes, sent), context == nil ? .never : .always,
       isWrite: true, timeout: options.timeout)

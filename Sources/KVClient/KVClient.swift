@@ -69,13 +69,14 @@ extension KVClient {
     while true {
       let failure: KVClientError
       do throws(KVClientError) {
-        return try await performOnce(payload, isWrite, deadline, tried)
+        return try await performOnce(
+          payload, isWrite, attemptDeadline(deadline, repeatability, timeout), tried)
       } catch {
         failure = error
       }
       let mayRepeat =
         failure.mayBeRetriedElsewhere
-        || repeatability == .always && [.connectionLost, .overload].contains(failure.code)
+        || repeatability == .always && [.connectionLost, .timeout].contains(failure.code)
       guard mayRepeat, attempt < configuration.attempts, budget.spend() else { throw failure }
       if let endpoint = failure.endpoint { tried.insert(endpoint) }
       let pause = configuration.retryPause * (1 << (attempt - 1))
@@ -92,6 +93,19 @@ extension KVClient {
   /// The client waits a little longer than it tells the server to, for the answer to arrive.
   private func deadlineAllowance(_ timeout: Duration?) -> Duration {
     timeout.map { $0 + .seconds(1) } ?? configuration.requestTimeout
+  }
+
+  /// A node that hangs costs a repeatable request half of its time, not all.
+  private func attemptDeadline(
+    _ deadline: ContinuousClock.Instant, _ repeatability: Repeatability, _ timeout: Duration?
+  ) -> ContinuousClock.Instant {
+    guard repeatability == .always, timeout == nil else { return deadline }
+    return min(deadline, ContinuousClock.now + configuration.requestTimeout / 2)
+  }
+
+  /// What a node is told: less than the client waits, so that its answer still arrives.
+  func serverTimeout(_ asked: Duration?, _ repeatability: Repeatability) -> Duration {
+    asked ?? configuration.requestTimeout / (repeatability == .always ? 8 : 4) * 3
   }
 
   private func performOnce(

@@ -66,7 +66,7 @@ final class ConformanceNodes {
 
   private func start(_ node: Int) async throws {
     let log = directory.appending(path: "node\(node).log")
-    FileManager.default.createFile(atPath: log.path, contents: nil)
+    _ = FileManager.default.createFile(atPath: log.path, contents: nil)
     let process = Process()
     process.executableURL = Self.binary("spinekvd")
     process.arguments = [
@@ -109,7 +109,7 @@ final class ConformanceNodes {
     _ program: URL, _ arguments: [String], environment: [String: String] = [:]
   ) throws -> Outcome {
     let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    FileManager.default.createFile(atPath: file.path, contents: nil)
+    _ = FileManager.default.createFile(atPath: file.path, contents: nil)
     defer { try? FileManager.default.removeItem(at: file) }
     let process = Process()
     process.executableURL = program

@@ -145,18 +145,32 @@ import Testing
 
   @Test func `silence ends with a time-out and the connection is not used again`() async throws {
     let server = try await ScriptedServer { _, number in
-      number == 1 ? .silence : .reply(.object(KVObject()))
+      number == 1 ? .silence : .reply(.stored(KVObject()))
     }
     let client = client([server.endpoint]) {
       $0.requestTimeout = .milliseconds(500)
       $0.connectionsPerEndpoint = 1
     }
-    let failure = await code { () throws(KVClientError) in _ = try await client.get(key) }
+    let failure = await code { () throws(KVClientError) in
+      _ = try await client.put(Content(value: [1]), at: key)
+    }
     #expect(failure?.0 == .timeout)
-    #expect(failure?.isAmbiguous == false)
-    #expect(try await client.get(key) == nil)
+    #expect(failure?.isAmbiguous == true)
+    #expect(server.requestCount == 1)
+    try await client.put(Content(value: [1]), at: key)
     await client.close()
     await server.stop()
+  }
+
+  @Test func `a read from a node that hangs is answered by another`() async throws {
+    let hung = try await ScriptedServer { _, _ in .silence }
+    let well = try await ScriptedServer { _, _ in .reply(.object(KVObject())) }
+    let client = client([hung.endpoint, well.endpoint]) { $0.requestTimeout = .seconds(4) }
+    for _ in 0..<4 { #expect(try await client.get(key) == nil) }
+    #expect(hung.requestCount > 0)
+    await client.close()
+    await hung.stop()
+    await well.stop()
   }
 
   @Test(arguments: [
