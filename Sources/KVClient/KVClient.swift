@@ -95,17 +95,22 @@ extension KVClient {
     timeout.map { $0 + .seconds(1) } ?? configuration.requestTimeout
   }
 
-  /// A node that hangs costs a repeatable request half of its time, not all.
   private func attemptDeadline(
     _ deadline: ContinuousClock.Instant, _ repeatability: Repeatability, _ timeout: Duration?
   ) -> ContinuousClock.Instant {
     guard repeatability == .always, timeout == nil else { return deadline }
-    return min(deadline, ContinuousClock.now + configuration.requestTimeout / 2)
+    return min(deadline, ContinuousClock.now + attemptTimeout)
+  }
+
+  private var attemptTimeout: Duration {
+    min(
+      configuration.attemptTimeout ?? configuration.requestTimeout / 2,
+      configuration.requestTimeout)
   }
 
   /// What a node is told: less than the client waits, so that its answer still arrives.
   func serverTimeout(_ asked: Duration?, _ repeatability: Repeatability) -> Duration {
-    asked ?? configuration.requestTimeout / (repeatability == .always ? 8 : 4) * 3
+    asked ?? (repeatability == .always ? attemptTimeout : configuration.requestTimeout) / 4 * 3
   }
 
   private func performOnce(

@@ -32,6 +32,11 @@ public struct KVClientConfiguration: Sendable {
   public var waitingRequests = 4096
   /// How long a request may take in all, retries included, unless its options say otherwise.
   public var requestTimeout: Duration = .seconds(10)
+  /// How long one attempt of a request that may be repeated may take; nil for half of
+  /// ``requestTimeout``.
+  ///
+  /// A node that hangs costs a read that much.
+  public var attemptTimeout: Duration?
   /// How long the silence within a listing may last.
   public var listingTimeout: Duration = .seconds(60)
   /// How long opening a connection may take.

@@ -11,7 +11,9 @@ public struct KVClientError: Error, Hashable, Sendable, CustomStringConvertible 
     public var rawValue: UInt16
 
     /// The code with this number.
-    public init(rawValue: UInt16) { self.rawValue = rawValue }
+    public init(rawValue: UInt16) {
+      self.rawValue = rawValue
+    }
 
     /// No answer in time, from the node or of it.
     public static let timeout = Code(rawValue: 3001)

@@ -102,17 +102,23 @@ public enum FrameDialer {
     accept: @escaping @Sendable (FrameConnection) -> FrameReceiver,
     completion: @escaping @Sendable (Result<FrameConnection, TransportError>) -> Void
   ) {
+    // Nothing is read before the handler is there to take it.
     ClientBootstrap(group: group)
+      .channelOption(.autoRead, value: false)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelOption(.socketOption(.so_keepalive), value: 1)
       .connectTimeout(TimeAmount(configuration.connectTimeout))
       .connect(host: host, port: port)
-      .flatMapThrowing { channel in
-        let connection = FrameConnection(
-          id: ConnectionTable.nextID(), channel: channel, configuration: configuration)
-        try channel.pipeline.syncOperations.addHandler(
-          FrameHandler(connection: connection, receive: accept(connection)))
-        return connection
+      .flatMap { channel in
+        channel.eventLoop.submit {
+          let connection = FrameConnection(
+            id: ConnectionTable.nextID(), channel: channel, configuration: configuration)
+          let operations = channel.pipeline.syncOperations
+          try operations.addHandler(
+            FrameHandler(connection: connection, receive: accept(connection)))
+          try channel.syncOptions?.setOption(.autoRead, value: true)
+          return connection
+        }
       }
       .whenComplete { (result: Result<FrameConnection, any Error>) in
         completion(result.mapError { transportError($0, "\(host):\(port)") })
