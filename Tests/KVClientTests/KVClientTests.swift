@@ -2,7 +2,6 @@ import KVBase
 import KVModel
 import KVProtocol
 import KVTransport
-import Synchronization
 import Testing
 
 @testable import KVClient
@@ -238,17 +237,17 @@ import Testing
       $0.connectionsPerEndpoint = 1
       $0.waitingRequests = 1
     }
-    let refused = Mutex(0)
+    let refused = Tally()
     let tasks = (0..<4).map { _ in
       Task {
         let failure = await code { () throws(KVClientError) in try await client.ping() }
-        if failure?.0 == .poolExhausted { refused.withLock { $0 += 1 } }
+        if failure?.0 == .poolExhausted { refused.increment() }
       }
     }
-    while refused.withLock({ $0 }) < 2 { try await Task.sleep(for: .milliseconds(5)) }
+    while refused.count < 2 { try await Task.sleep(for: .milliseconds(5)) }
     for task in tasks { task.cancel() }
     for task in tasks { await task.value }
-    #expect(refused.withLock { $0 } == 2)
+    #expect(refused.count == 2)
     await client.close()
     await server.stop()
   }

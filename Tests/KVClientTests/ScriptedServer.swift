@@ -19,31 +19,21 @@ final class ScriptedServer: Sendable {
   typealias Script = @Sendable (_ request: SessionRequest, _ number: Int) -> ScriptedAnswer
 
   let listener: FrameListener
-  private let count: Counter
-
-  private final class Counter: Sendable {
-    let value = Mutex(0)
-    func next() -> Int {
-      value.withLock {
-        $0 += 1
-        return $0
-      }
-    }
-  }
+  private let count: Tally
 
   /// Requests received so far.
-  var requestCount: Int { count.value.withLock { $0 } }
+  var requestCount: Int { count.count }
   var endpoint: KVEndpoint { KVEndpoint(host: "127.0.0.1", port: listener.port) }
 
   init(port: Int = 0, _ script: @escaping Script) async throws {
-    let count = Counter()
+    let count = Tally()
     self.count = count
     listener = try await FrameListener.bind(
       host: "127.0.0.1", port: port, on: MultiThreadedEventLoopGroup.singleton
     ) { connection in
       { event in
         guard case .frame(let payload) = event else { return }
-        let number = count.next()
+        let number = count.increment()
         do throws(ProtocolFailure) {
           let request = try RequestDecoder.decode(payload) { Bytes("made".utf8) }
           Self.answer(script(request, number), to: request, on: connection)
@@ -71,4 +61,20 @@ final class ScriptedServer: Sendable {
   }
 
   func stop() async { await listener.shutdown(grace: .milliseconds(200)) }
+}
+
+/// A count that several tasks change.
+final class Tally: Sendable {
+  private let value = Mutex(0)
+
+  var count: Int { value.withLock { $0 } }
+
+  /// Adds one; returns the new count.
+  @discardableResult
+  func increment() -> Int {
+    value.withLock {
+      $0 += 1
+      return $0
+    }
+  }
 }
