@@ -17,6 +17,8 @@ actor ConnectionPool {
     var open = 0
     var failures = 0
     var restsUntil = ContinuousClock.now
+    /// Why it rests.
+    var failure: TransportError?
 
     var lent: Int { open - idle.count }
   }
@@ -63,23 +65,18 @@ actor ConnectionPool {
   func acquire(
     before deadline: ContinuousClock.Instant, avoiding tried: Set<KVEndpoint>
   ) async throws(KVClientError) -> ClientConnection {
-    var lastFailure: TransportError?
     while true {
       guard !isClosed else { throw KVClientError(.clientClosed, "the client is closed") }
-      guard ContinuousClock.now < deadline else { throw Self.late(lastFailure) }
+      guard ContinuousClock.now < deadline else { throw late() }
       switch choose(avoiding: tried) {
       case .idle(let connection): return connection
       case .open(let index):
-        do throws(TransportError) {
-          return try await open(index)
-        } catch {
-          lastFailure = error
-        }
+        if let connection = await open(index) { return connection }
       case .wait:
         switch await waitForHandover(before: deadline) {
         case .connection(let connection): return connection
         case .room: continue
-        case .expired: throw Self.late(lastFailure)
+        case .expired: throw late()
         case .closed: throw KVClientError(.clientClosed, "the client is closed")
         case nil:
           throw KVClientError(.poolExhausted, "\(waiters.count) requests wait for a connection")
@@ -171,18 +168,21 @@ extension ConnectionPool {
     endpoints[index].open -= before - endpoints[index].idle.count
   }
 
-  private func open(_ index: Int) async throws(TransportError) -> ClientConnection {
+  /// A new connection; nil when the endpoint could not be reached, which then rests.
+  private func open(_ index: Int) async -> ClientConnection? {
     endpoints[index].open += 1
     do throws(TransportError) {
       let connection = try await ClientConnection.open(
         endpoints[index].address, on: group, configuration: transport)
       endpoints[index].failures = 0
+      endpoints[index].failure = nil
       return connection
     } catch {
       endpoints[index].open -= 1
+      endpoints[index].failure = error
       rest(index)
       offerRoom()
-      throw error
+      return nil
     }
   }
 
@@ -225,9 +225,12 @@ extension ConnectionPool {
     waiters.remove(at: index).continuation.resume(returning: .expired)
   }
 
-  private static func late(_ cause: TransportError?) -> KVClientError {
+  /// The error for a request whose time is over.
+  private func late() -> KVClientError {
     if Task.isCancelled { return KVClientError(.cancelled, "cancelled while waiting") }
-    guard let cause else {
+    let now = ContinuousClock.now
+    let healthy = endpoints.contains { $0.failure == nil && $0.restsUntil <= now }
+    guard !healthy, let cause = endpoints.lazy.compactMap(\.failure).first else {
       return KVClientError(.timeout, "no connection became free in time")
     }
     return KVClientError(.connectionFailed, "no endpoint can be reached: \(cause)")

@@ -15,11 +15,12 @@ public final class FrameListener: Sendable {
 
   private init(channel: any Channel, connections: ConnectionTable) {
     self.channel = channel
+    port = channel.localAddress?.port ?? 0
     self.connections = connections
   }
 
   /// The port listened on; differs from the one asked for when that was 0.
-  public var port: Int { channel.localAddress?.port ?? 0 }
+  public let port: Int
 
   /// The number of connections open now.
   public var connectionCount: Int { connections.count }
