@@ -90,6 +90,8 @@ struct DemoCommand: AsyncParsableCommand {
           + counts.map(String.init))
     }
     say(table.text)
+    let refusals = workload.metrics.refusals
+    if !refusals.isEmpty { say("refused by the rules: \(refusals.joined(separator: ", "))") }
     if let failure = workload.metrics.lastFailure { say("last failure: \(failure)") }
     say("acknowledged writes: \(workload.ledger.writeCount)")
   }

@@ -84,6 +84,18 @@ import Testing
     #expect(try await spine.prescriptions.queue.entries(for: "FCG71").isEmpty)
   }
 
+  @Test func `what the dispenser has already is not in a nominated release`() async throws {
+    try await upload(1)
+    _ = try await spine.prescriptions.release(
+      Fixtures.prescriptionID(1), Fixtures.envelope("by identifier"))
+    let refused = await code {
+      _ = try await spine.prescriptions.nominatedRelease(Fixtures.envelope("n"))
+    }
+    #expect(refused == .noMorePrescriptions)
+    #expect(try await spine.prescriptions.record(Fixtures.prescriptionID(1))?.scn == 3)
+    #expect(try await spine.prescriptions.queue.entries(for: "FCG71").isEmpty)
+  }
+
   @Test func `an entry whose prescription is still on its way stays for an hour`() async throws {
     let queue = spine.prescriptions.queue
     try await queue.enter("ABC000-A83008-00001", for: "FCG71", at: clock.now, by: "M")

@@ -37,6 +37,7 @@ public final class DemoMetrics: Sendable {
     var rows: [DemoOperation: Row] = [:]
     var interval = LatencyHistogram()
     var lastFailure: String?
+    var refusals: [String: Int] = [:]
   }
 
   private let state = Mutex(State())
@@ -53,6 +54,13 @@ public final class DemoMetrics: Sendable {
 
   func count(_ operation: DemoOperation, _ change: (inout Row) -> Void) {
     state.withLock { change(&$0.rows[operation, default: Row()]) }
+  }
+
+  func refused(_ operation: DemoOperation, _ code: SpineCode) {
+    state.withLock {
+      $0.rows[operation, default: Row()].refused += 1
+      $0.refusals["\(operation.rawValue): \(code)", default: 0] += 1
+    }
   }
 
   func failed(_ operation: DemoOperation, _ error: SpineError) {
@@ -88,6 +96,11 @@ public final class DemoMetrics: Sendable {
       total.unknown += next.row.unknown
       total.failed += next.row.failed
     }
+  }
+
+  /// How often each operation was refused with which published code.
+  public var refusals: [String] {
+    state.withLock { $0.refusals.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value)×)" } }
   }
 
   /// The last failure that should not happen.

@@ -44,8 +44,8 @@ public final class DemoWorkload: Sendable {
         metrics.finished(operation, in: ContinuousClock.now - start)
         return result
       } catch {
-        if error.spine != nil {
-          metrics.count(operation) { $0.refused += 1 }
+        if let code = error.spine {
+          metrics.refused(operation, code)
           return nil
         }
         guard error.code == .outcomeUnknown || error.code == .contention else {
@@ -159,8 +159,9 @@ public final class DemoWorkload: Sendable {
     }
     for prescription in released ?? [] {
       let id = prescription.reply.parameters["prescriptionID"] ?? ""
+      // The queue may hold what a run with another seed has uploaded.
       guard acknowledge(prescription.reply, message, id),
-        let index = generator.prescriptionIndex(id)
+        let index = generator.prescriptionIndex(id), generator.prescriptionID(index) == id
       else { continue }
       add(index, to: .released)
     }

@@ -113,6 +113,9 @@ extension PrescriptionMachine {
     switch issue.prescriptionStatus {
     case .toBeDispensed: break
     case .withDispenser, .withDispenserActive:
+      guard basis == .identifier else {
+        throw SpineError(.releaseNotFound, "it waits for no one: a dispenser holds it")
+      }
       return try releaseAgain(to: dispenser, issue, record)
     case .cancelled: throw SpineError(.cancelled)
     case .expired: throw SpineError(.expired)
