@@ -8,6 +8,10 @@ struct DurabilityQueue {
     case epoch
     /// The message may be sent.
     case message(PeerMessage, to: Address)
+    /// The message may be sent to a node known by its endpoint only.
+    case messageToEndpoint(PeerMessage, Endpoint)
+    /// An operator may be answered.
+    case adminReply(RequestID, AdminReply)
   }
 
   private var entries: [(sequence: UInt64, waiting: Waiting)] = []

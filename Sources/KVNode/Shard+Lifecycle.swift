@@ -122,13 +122,14 @@ extension Shard {
   private mutating func perform(_ effect: MembershipEffect, _ view: ClusterView) {
     switch effect {
     case .send(let bytes, let node):
-      send(.membership(bytes), to: Address(node: node, shard: .membership))
+      let target = Address(node: node, shard: .membership)
+      whenMembershipIsDurable(.message(.membership(bytes), to: target))
     case .sendToEndpoint(let bytes, let endpoint):
-      outbox.append(.sendToEndpoint(PeerMessage.membership(bytes).encoded(), endpoint))
+      whenMembershipIsDurable(.messageToEndpoint(.membership(bytes), endpoint))
     case .viewChanged: adopt(view)
     case .persist(let bytes): persistMembership(bytes)
     case .adminReply(let id, let reply):
-      outbox.append(.adminReply(RequestID(rawValue: id), reply))
+      whenMembershipIsDurable(.adminReply(RequestID(rawValue: id), reply))
     case .log(let level, let text): log(level, text)
     case .departed:
       hasDeparted = true
@@ -137,15 +138,32 @@ extension Shard {
   }
 
   private mutating func persistMembership(_ bytes: Bytes) {
-    guard storeFailure == nil else { return }
+    guard storeFailure == nil else {
+      // Never durable: from here on this node says nothing more about the cluster.
+      membershipSequence = .max
+      return
+    }
     do {
       let sequence = try store.apply([.metadata(Self.membershipName, bytes)])
+      membershipSequence = sequence
       if sequence > syncRequested {
         syncRequested = sequence
         outbox.append(.sync(through: sequence))
       }
     } catch {
       log(.error, "the membership's state could not be stored: \(error)")
+    }
+  }
+
+  /// Tells others nothing that a crash could make this node forget: a claimant that has announced a
+  /// ring must come back with it.
+  private mutating func whenMembershipIsDurable(_ waiting: DurabilityQueue.Waiting) {
+    if store.sequences.synced >= membershipSequence {
+      perform(waiting)
+    } else if let storeFailure {
+      refuse(waiting, storeFailure)
+    } else {
+      durability.wait(waiting, for: max(membershipSequence, durability.lastSequence ?? 0))
     }
   }
 
@@ -188,13 +206,18 @@ extension Shard {
   // MARK: Durability
 
   mutating func synced(through sequence: UInt64) {
-    for waiting in durability.release(through: sequence) {
-      switch waiting {
-      case .epoch:
-        isEpochDurable = true
-        serveIfReady()
-      case .message(let message, let target): send(message, to: target)
-      }
+    for waiting in durability.release(through: sequence) { perform(waiting) }
+  }
+
+  private mutating func perform(_ waiting: DurabilityQueue.Waiting) {
+    switch waiting {
+    case .epoch:
+      isEpochDurable = true
+      serveIfReady()
+    case .message(let message, let target): send(message, to: target)
+    case .messageToEndpoint(let message, let endpoint):
+      outbox.append(.sendToEndpoint(message.encoded(), endpoint))
+    case .adminReply(let id, let reply): outbox.append(.adminReply(id, reply))
     }
   }
 
@@ -202,17 +225,22 @@ extension Shard {
   mutating func syncFailed(_ failure: ReplicaStoreFailure) {
     storeFailure = failure
     log(.error, "a flush failed, no more writes are accepted: \(failure)")
-    for waiting in durability.removeAll() {
-      guard case .message(let message, let target) = waiting else { continue }
-      switch message {
-      case .writeReply(var reply):
-        reply.outcome = .refused(.storage(failure.description))
-        send(.writeReply(reply), to: target)
-      case .handoffReceipt(var receipt):
-        receipt.isAccepted = false
-        send(.handoffReceipt(receipt), to: target)
-      default: break
-      }
+    for waiting in durability.removeAll() { refuse(waiting, failure) }
+  }
+
+  private mutating func refuse(
+    _ waiting: DurabilityQueue.Waiting, _ failure: ReplicaStoreFailure
+  ) {
+    switch waiting {
+    case .adminReply(let id, _):
+      outbox.append(.adminReply(id, .refused("The disk failed: \(failure.description)")))
+    case .message(.writeReply(var reply), let target):
+      reply.outcome = .refused(.storage(failure.description))
+      send(.writeReply(reply), to: target)
+    case .message(.handoffReceipt(var receipt), let target):
+      receipt.isAccepted = false
+      send(.handoffReceipt(receipt), to: target)
+    case .message, .messageToEndpoint, .epoch: break
     }
   }
 

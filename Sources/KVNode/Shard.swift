@@ -52,6 +52,8 @@ public struct Shard {
   var counters = ShardStatistics()
 
   var membership: Membership?
+  /// What must be synced for the membership's state to survive a crash.
+  var membershipSequence: UInt64 = 0
   /// The number of the latest view, counted by shard 0; 0 for none.
   var viewNumber: UInt64 = 0
   var isEpochDurable = false
