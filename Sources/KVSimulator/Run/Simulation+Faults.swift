@@ -131,14 +131,10 @@ extension Simulation {
       throw SimulationFailure(
         checker: .world, explanation: "n\(node) stopped although nobody asked it to")
     }
-    guard membership.leaving == node, membership.forgottenSince != nil else {
+    let hasLeft = membership.leaving == node && membership.forgottenSince != nil
+    guard hasLeft, occupiedCount == 0 || membership.isRetired else {
       world.plan(.recovery(.boot(node: node)), after: isStormy ? length() : 1_000_000)
       return
-    }
-    guard occupiedCount == 0 else {
-      throw SimulationFailure(
-        checker: .hints,
-        explanation: "n\(node) left with objects in \(occupiedCount) partitions")
     }
     world.nodes[node].state = .departed
     members.removeAll { $0 == node }

@@ -28,6 +28,8 @@ struct MembershipScript {
   var leaving: Int?
   /// Since when no other running member knows the node that is leaving.
   var forgottenSince: UInt64?
+  /// True once the operator has stopped the node that was leaving.
+  var isRetired = false
   /// When the present stage began.
   var stageStart: UInt64 = 0
 }
@@ -138,7 +140,10 @@ extension Simulation {
     let forgotten = membership.forgottenSince ?? world.time
     membership.forgottenSince = forgotten
     let occupied = world.occupiedPartitions(of: node)
-    if occupied.isEmpty {
+    // A process started after that is a cluster of its own and owns what a lost deletion left.
+    let isAlone = world.nodes[node].shards.first?.shard.view.members.count == 1
+    if occupied.isEmpty || isAlone {
+      membership.isRetired = true
       world.stop(node)
     } else if !isStormy, world.time - forgotten > 120 * Self.second {
       throw SimulationFailure(
@@ -179,6 +184,7 @@ extension Simulation {
     membership.joining = nil
     membership.leaving = nil
     membership.forgottenSince = nil
+    membership.isRetired = false
     enter(.idle)
   }
 }
