@@ -6,7 +6,7 @@ import Testing
 /// The nightly size is
 /// `kvsim run --seeds 1..500`.
 @Suite struct FixedSeedTests {
-  static let seedsPerWorkload: UInt64 = 4
+  static let seedsPerWorkload: UInt64 = 3
 
   @Test(arguments: Workload.allCases)
   func `a cluster keeps its promises through faults`(_ workload: Workload) {
