@@ -28,7 +28,7 @@ public enum FHIRMessage: Sendable {
 
   /// Recognises a file's content.
   public init(_ bytes: Bytes) {
-    guard let root = try? JSONCoding.decode(JSONValue.self, bytes) else {
+    guard let root = try? JSONParser.parse(bytes) else {
       self = .unreadable("not JSON")
       return
     }
