@@ -33,6 +33,7 @@ import Testing
           /^\s*(@\w+ )*((public|package|private|fileprivate|internal|static|mutating|final|override|nonisolated|convenience|required) )*(func |init[(?<]|deinit)/
         )
       else { continue }
+      if line.contains("{"), line.hasSuffix("}") { continue }
       let indent = line.prefix { $0 == " " }
       guard
         let end = file.lines[index...].firstIndex(where: { $0.hasPrefix(indent + "}") })
