@@ -13,7 +13,20 @@ import Testing
     var testDescription: String
   }
 
-  static let stories: [Story] = []
+  static let stories = [
+    Story(
+      seed: 1, workload: .writes,
+      testDescription: "the timer of a starting shard fired for ever"),
+    Story(
+      seed: 51, workload: .membership,
+      testDescription: "an exiting node that was started again never left"),
+    Story(
+      seed: 146, workload: .deletes,
+      testDescription: "a put that the coordinator had stored was answered with overload"),
+    Story(
+      seed: 1062, workload: .membership,
+      testDescription: "a claimant forgot a ring that it had announced before it was durable"),
+  ]
 
   @Test(arguments: stories)
   func `a bug found once stays away`(_ story: Story) {
