@@ -60,12 +60,12 @@ public struct ByteReader: Sendable {
   ) throws(DecodingFailure) -> T {
     let size = MemoryLayout<T>.size
     guard remaining >= size else { throw failure(expected: "\(size) bytes of \(T.self)") }
-    var value: T = 0
-    for index in position..<position + size {
-      value = value << 8 | T(truncatingIfNeeded: bytes[index])
-    }
+    precondition(size <= 8, "\(T.self) has \(size) bytes")
+    // In a concrete type: callers in other modules get this function unspecialised.
+    var value: UInt64 = 0
+    for index in position..<position + size { value = value << 8 | UInt64(bytes[index]) }
     position += size
-    return value
+    return T(truncatingIfNeeded: value)
   }
 
   /// Reads an unsigned LEB128 varint; more than 64 bits are an error.

@@ -7,7 +7,8 @@ struct EventQueue<Event> {
   private struct Entry {
     var time: UInt64
     var sequence: UInt64
-    var event: Event
+    /// Where the event lies: moving it about in the heap would cost more than all else here.
+    var slot: Int
 
     func precedes(_ other: Entry) -> Bool {
       time == other.time ? sequence < other.sequence : time < other.time
@@ -15,6 +16,8 @@ struct EventQueue<Event> {
   }
 
   private var heap: [Entry] = []
+  private var events: [Event?] = []
+  private var freeSlots: [Int] = []
   private var nextSequence: UInt64 = 0
   private var latestTaken: UInt64 = 0
 
@@ -28,7 +31,9 @@ struct EventQueue<Event> {
   ///
   /// Cost is O(log count).
   mutating func schedule(_ event: Event, at time: UInt64) {
-    heap.append(Entry(time: max(time, latestTaken), sequence: nextSequence, event: event))
+    let slot = freeSlots.popLast() ?? events.count
+    if slot == events.count { events.append(event) } else { events[slot] = event }
+    heap.append(Entry(time: max(time, latestTaken), sequence: nextSequence, slot: slot))
     nextSequence += 1
     var child = heap.count - 1
     while child > 0 {
@@ -51,7 +56,12 @@ struct EventQueue<Event> {
     }
     precondition(first.time >= latestTaken, "time went from \(latestTaken) to \(first.time)")
     latestTaken = first.time
-    return (first.time, first.event)
+    guard let event = events[first.slot] else {
+      preconditionFailure("the event at \(first.time) is gone from slot \(first.slot)")
+    }
+    events[first.slot] = nil
+    freeSlots.append(first.slot)
+    return (first.time, event)
   }
 
   private mutating func sink() {
