@@ -36,6 +36,7 @@ public final class DemoMetrics: Sendable {
   private struct State {
     var rows: [DemoOperation: Row] = [:]
     var interval = LatencyHistogram()
+    var phase = LatencyHistogram()
     var lastFailure: String?
     var refusals: [String: Int] = [:]
   }
@@ -49,6 +50,7 @@ public final class DemoMetrics: Sendable {
     state.withLock {
       $0.rows[operation, default: Row()].done.record(duration)
       $0.interval.record(duration)
+      $0.phase.record(duration)
     }
   }
 
@@ -76,6 +78,15 @@ public final class DemoMetrics: Sendable {
       let interval = $0.interval
       $0.interval = LatencyHistogram()
       return interval
+    }
+  }
+
+  /// Everything since the last call, for the summary of a phase.
+  func takePhase() -> LatencyHistogram {
+    state.withLock {
+      let phase = $0.phase
+      ($0.phase, $0.interval) = (LatencyHistogram(), LatencyHistogram())
+      return phase
     }
   }
 

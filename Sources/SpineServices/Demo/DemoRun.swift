@@ -71,6 +71,7 @@ public struct DemoRun: Sendable {
     await phase("verify") {
       for node in nodes {
         let verifier = LedgerVerifier(store: node.store)
+        let start = ContinuousClock.now
         await forEach(claims.count) { index in
           let (missing, reads) = await check(claims[index], verifier)
           result.withLock {
@@ -81,7 +82,10 @@ public struct DemoRun: Sendable {
             if $0.lost.count < 100 { $0.lost.append("\(node.name): \(missing)") }
           }
         }
-        report("  \(node.name): \(claims.count) keys read with r=1")
+        let seconds = max(0.001, (ContinuousClock.now - start) / .seconds(1))
+        report(
+          "  \(node.name): \(claims.count) keys read with r=1, \(Int(Double(claims.count) / seconds)) "
+            + "per second")
       }
     }
     return result.withLock { $0 }
@@ -124,6 +128,7 @@ public struct DemoRun: Sendable {
   /// Marks a phase and shows its progress every second.
   public func phase(_ name: String, _ body: () async -> Void) async {
     report("PHASE \(name) start")
+    _ = workload.metrics.takePhase()
     let start = ContinuousClock.now
     let progress = Task {
       while !Task.isCancelled {
@@ -134,7 +139,19 @@ public struct DemoRun: Sendable {
     await body()
     progress.cancel()
     await progress.value
+    reportSummary(name, since: start)
     report("PHASE \(name) end")
+  }
+
+  private func reportSummary(_ name: String, since start: ContinuousClock.Instant) {
+    let done = workload.metrics.takePhase()
+    guard done.count > 0 else { return }
+    let seconds = max(0.001, (ContinuousClock.now - start) / .seconds(1))
+    report(
+      "  \(name): \(done.count) operations, \(Int(Double(done.count) / seconds)) per second, "
+        + "p50 \(done.percentile(0.5).milliseconds) ms, p95 \(done.percentile(0.95).milliseconds) ms, "
+        + "p99 \(done.percentile(0.99).milliseconds) ms, p99.9 \(done.percentile(0.999).milliseconds) ms"
+    )
   }
 
   private func reportProgress(_ name: String, since start: ContinuousClock.Instant) {
