@@ -7,6 +7,8 @@ extension Shard {
   /// How long a PUT looks after copies that are missing when it has been answered.
   private static let lingerTimeout = Duration.seconds(10)
   private static let retryLimit = Duration.seconds(2)
+  /// A PUT whose time is up already must not be due again and again at the same instant.
+  private static let shortestRetry = Duration.milliseconds(10)
 
   mutating func put(
     _ key: ObjectKey, _ context: VersionVector, _ content: Content, _ options: PutOptions,
@@ -192,7 +194,7 @@ extension Shard {
     guard let stored = store(task, plan) else { return }
     let operation = newOperation()
     let timeout = task.deadline - now.instant
-    let retry = min(timeout / 3, Self.retryLimit)
+    let retry = max(min(timeout / 3, Self.retryLimit), Self.shortestRetry)
     let put = PutOperation(
       coordinator: PutCoordinator(
         key: task.key, encoded: stored.encoded, plan: plan, coordinator: local),
