@@ -75,7 +75,8 @@ extension Shard {
   mutating func serveProperties(_ change: PropertiesChange, from: Address) {
     stepMembership(.setProperties(change.bucket, change.properties))
     let message = PeerMessage.propertiesStored(change.operation)
-    guard storeFailure == nil else { return }
+    // A membership that has left its cluster takes no change: the client's time runs out.
+    guard storeFailure == nil, !hasDeparted else { return }
     send(message, to: from, whenSynced: store.sequences.applied)
   }
 
