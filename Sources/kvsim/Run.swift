@@ -86,7 +86,8 @@ struct Run: ParsableCommand {
 
   private func explain(_ crash: RunOutcomes.Crash) {
     print("seed \(crash.seed) ENDED ITS PROCESS with signal \(crash.signal); its words are above")
-    print("  repeat: \(command(crash.seed)) --trace")
+    let workload = options.workload.map { " --workload \($0.rawValue)" } ?? ""
+    print("  repeat: \(command(crash.seed))\(workload) --trace")
   }
 
   private func command(_ seed: UInt64) -> String {

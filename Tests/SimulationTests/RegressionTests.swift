@@ -26,6 +26,12 @@ import Testing
     Story(
       seed: 1062, workload: .membership,
       testDescription: "a claimant forgot a ring that it had announced before it was durable"),
+    Story(
+      seed: 2083, workload: .deletes,
+      testDescription: "a put whose time was up already was due for ever"),
+    Story(
+      seed: 2015, workload: .mixed,
+      testDescription: "a node that had left acknowledged changes of properties"),
   ]
 
   @Test(arguments: stories)
