@@ -39,6 +39,8 @@ actor ConnectionPool {
 
   private let configuration: KVClientConfiguration
   private let transport: FrameConfiguration
+  /// The most bytes that a request may have.
+  nonisolated var largestFrame: Int { transport.maximumFrameBytes }
   private let group: any EventLoopGroup
   private var endpoints: [Endpoint]
   private var waiters: [Waiter] = []

@@ -111,7 +111,9 @@ public struct NameBatches: AsyncSequence, Sendable {
   let request: WireRequest
 
   /// Starts the listing with the first call of the iterator's `next`.
-  public func makeAsyncIterator() -> Iterator { Iterator(client: client, request: request) }
+  public func makeAsyncIterator() -> Iterator {
+    Iterator(client: client, request: request)
+  }
 
   /// One run of a listing, for one task.
   public final class Iterator: AsyncIteratorProtocol {

@@ -64,6 +64,10 @@ extension KVClient {
     budget.recordRequest()
     let deadline = ContinuousClock.now + deadlineAllowance(timeout)
     let payload = request.payload
+    guard payload.count <= pool.largestFrame else {
+      throw KVClientError(
+        .tooLarge, "a request of \(payload.count) bytes, over \(pool.largestFrame)")
+    }
     var tried: Set<KVEndpoint> = []
     var attempt = 1
     while true {

@@ -12,7 +12,8 @@ public import NIOCore
 ///
 /// **Concurrency**: every method may be called on any thread and never blocks. Events are delivered
 /// on ``eventLoop`` only, one at a time; a handler must not block there. ``setReading(_:)`` with
-/// `false` takes effect before the next frame when it is called from the handler.
+/// `false` takes effect before the next frame when it is called from the handler; it has no effect
+/// before the acceptor has returned.
 ///
 /// **Invariants**: the outbound queue is guarded by its lock; everything else belongs to the event
 /// loop.

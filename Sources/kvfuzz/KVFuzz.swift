@@ -41,17 +41,22 @@ struct KVFuzz: ParsableCommand {
     let fuzzer = Fuzzer(target: target.target, seed: seed, corpus: try corpusInputs())
     if let only {
       let input = fuzzer.input(only)
-      print("input \(only), \(input.count) bytes: \(input.map { String($0, radix: 16) })")
-      print(fuzzer.target.run(input) ? "accepted" : "refused")
+      say("input \(only), \(input.count) bytes: \(input.map { String($0, radix: 16) })")
+      say(fuzzer.target.run(input) ? "accepted" : "refused")
       return
     }
-    print("\(target.rawValue): \(seconds) s with seed \(seed)")
+    say("\(target.rawValue): \(seconds) s with seed \(seed)")
     let report = fuzzer.run(for: .seconds(seconds)) { report in
-      print(
+      say(
         "\(report.elapsed.components.seconds) s  \(report.executions) executions  "
           + "\(report.perSecond)/s")
     }
-    print(report.summary(target.rawValue))
+    say(report.summary(target.rawValue))
+  }
+
+  /// Prints a line at once, also into a file.
+  private func say(_ line: String) {
+    FileHandle.standardOutput.write(Data((line + "\n").utf8))
   }
 
   private func corpusInputs() throws -> [Bytes] {

@@ -324,12 +324,18 @@ import Testing
     await server.stop()
   }
 
-  @Test func `empty names are refused before anything is sent`() async throws {
+  @Test func `empty names and requests beyond all limits are refused before anything is sent`()
+    async throws
+  {
     let client = client([KVEndpoint(host: "127.0.0.1", port: 1)])
     let failure = await code { () throws(KVClientError) in
       _ = try await client.get(ObjectKey(bucket: "b", key: ""))
     }
     #expect(failure?.0 == .invalidArgument)
+    let large = await code { () throws(KVClientError) in
+      _ = try await client.put(Content(value: Bytes(repeating: 0, count: 65 << 20)), at: key)
+    }
+    #expect(large?.0 == .tooLarge)
     await client.close()
   }
 

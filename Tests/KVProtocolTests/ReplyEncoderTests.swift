@@ -90,6 +90,8 @@ import Testing
     #expect(
       frames.flatMap { if case .keys(let some, _) = $0 { some } else { [Bytes]() } } == names)
     #expect(ReplyEncoder.frames(.keys([], done: false), shape: .keys) == [])
+    let long = [Bytes](repeating: Bytes(repeating: 7, count: 600_000), count: 5)
+    #expect(try reply(.keys(long, done: true), .keys).count == 4)
     #expect(
       try reply(.buckets(names, done: true), .buckets(streamed: false)) == [
         .buckets(names, done: false)

@@ -80,7 +80,9 @@ package enum BucketTypeDefinition {
     case "node_confirms": message.nodeConfirms = try quorum(name, value)
     case "backend": message.backend = Data(try text(name, value).utf8)
     case "sync_on_write":
-      let modes: [String: RpbBucketProps.SyncOnWrite] = ["backend": .backend, "one": .one, "all": .all]
+      let modes: [String: RpbBucketProps.SyncOnWrite] = [
+        "backend": .backend, "one": .one, "all": .all,
+      ]
       guard let mode = modes[try text(name, value)] else {
         throw invalid(name, "not_valid_sync_param")
       }

@@ -42,6 +42,8 @@ package enum ReplyShape: Hashable, Sendable {
 package enum ReplyEncoder {
   /// The most names in one message of a listing.
   package static let namesPerMessage = 1000
+  /// A message of a listing is ended by the name with which it exceeds this.
+  package static let bytesPerMessage = 1 << 20
 
   /// The frames that answer with `reply`: none for an empty batch, several for a large one.
   ///
@@ -122,9 +124,19 @@ package enum ReplyEncoder {
   }
 
   private static func batches(_ names: [Bytes]) -> [[Bytes]] {
-    stride(from: 0, to: names.count, by: namesPerMessage).map {
-      Array(names[$0..<min($0 + namesPerMessage, names.count)])
+    var batches: [[Bytes]] = []
+    var batch: [Bytes] = []
+    var byteCount = 0
+    for name in names {
+      batch.append(name)
+      byteCount += name.count
+      if batch.count == namesPerMessage || byteCount > bytesPerMessage {
+        batches.append(batch)
+        batch = []
+        byteCount = 0
+      }
     }
+    return batch.isEmpty ? batches : batches + [batch]
   }
 
   private static func buckets(_ names: [Bytes], done: Bool) -> Bytes {
