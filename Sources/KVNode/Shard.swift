@@ -100,6 +100,9 @@ public struct Shard {
     }
   }
 
+  /// The invariants of what the shard keeps, checked in full; for tests and the simulator.
+  package func checkInvariants() { membership?.checkInvariants() }
+
   /// Takes in one event and appends what must be done about it.
   public mutating func step(
     _ event: ShardEvent, at now: Now, into effects: inout [ShardEffect]

@@ -293,8 +293,15 @@ extension Simulation {
   }
 
   /// The request must have been answered by now.
-  func checkAnswered(_ id: RequestID) throws(SimulationFailure) {
+  mutating func checkAnswered(_ id: RequestID) throws(SimulationFailure) {
     guard let request = pending[id] else { return }
+    // Time in which the process stood still does not count.
+    let patience = settings.shard.requestTimeout.wholeNanoseconds + 10 * Self.second
+    let resumed = world.nodes[request.place.node].pausedUntil
+    guard resumed + patience <= world.time else {
+      world.plan(.deadline(id), after: resumed + patience - world.time)
+      return
+    }
     throw SimulationFailure(
       checker: .replies,
       explanation: "request \(id.rawValue) to n\(request.place.node)/\(request.place.shard) has "

@@ -35,8 +35,6 @@ struct RunSettings {
   var valueByteLimit: Int
   /// Time-outs and limits of the shards.
   var shard: ShardTuning
-  /// The probability that a shard checks its invariants after an event.
-  var invariantChance = 0.02
 
   /// Draws the settings of a run.
   init(workload: Workload, random: inout SeededRandom) {

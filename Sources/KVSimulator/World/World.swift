@@ -23,6 +23,7 @@ struct UnderwayRequest {
 struct World {
   /// A run with more events than this has messages that beget messages.
   static let eventLimit = 1_000_000
+  private static let eventsPerCheck = 16
 
   /// What the seed decided.
   let settings: RunSettings
@@ -156,6 +157,23 @@ struct World {
     nodes[place.node].shards[place.shard].shard.step(event, at: now, into: &effects)
     for effect in effects { perform(effect, of: place) }
     scheduleTimer(place)
+    if eventCount % Self.eventsPerCheck == 0 { checkInvariants(of: place) }
+  }
+
+  /// Holds what every view must be against what the shard works by.
+  private mutating func checkInvariants(of place: ShardPlace) {
+    guard place.shard < nodes[place.node].shards.count else { return }
+    let view = nodes[place.node].shards[place.shard].shard.view
+    func isAscending<T: Comparable>(_ list: [T]) -> Bool {
+      zip(list, list.dropFirst()).allSatisfy { $0 < $1 }
+    }
+    let isSound =
+      isAscending(view.members.map(\.id)) && isAscending(view.unavailable)
+      && isAscending(view.properties.map(\.bucket))
+      && isAscending(view.transfers.map(\.partition)) && view.local == nodes[place.node].member.id
+      && view.transfers.allSatisfy { view.ring.owner(of: $0.partition) == $0.from }
+    nodes[place.node].shards[place.shard].shard.checkInvariants()
+    if !isSound { fail(.invariants, "n\(place.node)/\(place.shard) works by the view \(view)") }
   }
 
   private mutating func perform(_ effect: ShardEffect, of place: ShardPlace) {
