@@ -11,6 +11,7 @@ public struct DecodingFailure: Error, Hashable, Sendable, CustomStringConvertibl
     self.offset = offset
   }
 
+  /// What was expected and where, for a log line.
   public var description: String { "expected \(expected) at offset \(offset)" }
 }
 

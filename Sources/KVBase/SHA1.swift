@@ -2,7 +2,9 @@
 ///
 /// **Source**: FIPS 180-4, section 6.1.
 public enum SHA1 {
-  /// The 20-byte digest of `message`. Cost is linear in its length.
+  /// The 20-byte digest of `message`.
+  ///
+  /// Cost is linear in its length.
   public static func digest(_ message: Bytes) -> Bytes {
     var state: (UInt32, UInt32, UInt32, UInt32, UInt32) =
       (0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0)

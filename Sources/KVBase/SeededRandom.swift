@@ -7,6 +7,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
   /// A generator that always yields the same sequence for the same seed.
   public init(seed: UInt64) { state = seed }
 
+  /// The next number of the sequence.
   public mutating func next() -> UInt64 {
     defer { state &+= 0x9E37_79B9_7F4A_7C15 }
     return StableHash.mix(state)

@@ -11,6 +11,7 @@ public struct Instant: Hashable, Comparable, Sendable {
   /// The latest instant there is: "never".
   public static let distantFuture = Instant(nanoseconds: .max)
 
+  /// True when `a` is the earlier instant.
   public static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
 
   /// The instant later by `duration`, at most ``distantFuture``; a negative duration adds nothing.
@@ -26,8 +27,9 @@ public struct Instant: Hashable, Comparable, Sendable {
   }
 }
 
-/// The time of day, in microseconds since the Unix epoch. It may jump and differ between nodes, so
-/// nothing that must be right depends on it.
+/// The time of day, in microseconds since the Unix epoch.
+///
+/// It may jump and differ between nodes, so nothing that must be right depends on it.
 public struct WallClock: Hashable, Comparable, Sendable {
   /// Microseconds since 1970-01-01T00:00:00Z.
   public var microseconds: UInt64
@@ -35,6 +37,7 @@ public struct WallClock: Hashable, Comparable, Sendable {
   /// The time `microseconds` after the epoch.
   public init(microseconds: UInt64) { self.microseconds = microseconds }
 
+  /// True when `a` is the earlier time.
   public static func < (a: WallClock, b: WallClock) -> Bool { a.microseconds < b.microseconds }
 }
 

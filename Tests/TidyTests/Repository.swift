@@ -3,7 +3,7 @@ import Foundation
 /// The repository's own text, for tests that check it.
 struct Repository {
   struct File {
-    /// The path from the root, e.g. `Sources/KVBase/Time.swift`.
+    /// The path from the root, such as `Sources/KVBase/Time.swift`.
     var path: String
     var lines: [String]
 

@@ -1,7 +1,9 @@
 import Testing
 
 @Suite struct SizeTests {
-  /// Today's largest numbers. They may shrink, and are then lowered here; they may not grow.
+  /// Today's largest numbers.
+  ///
+  /// They may shrink, and are then lowered here; they may not grow.
   static let longestFile = 500
   static let longFunctions = 0
   static let functionLines = 70

@@ -17,7 +17,9 @@ public struct Link: Hashable, Sendable {
   }
 }
 
-/// One secondary index entry or user metadata pair. A missing value and an empty one differ.
+/// One secondary index entry or user metadata pair.
+///
+/// A missing value and an empty one differ.
 public struct Pair: Hashable, Comparable, Sendable {
   /// The index or metadata name.
   public var key: Bytes
@@ -30,6 +32,7 @@ public struct Pair: Hashable, Comparable, Sendable {
     self.value = value
   }
 
+  /// The order of the values.
   public static func < (a: Pair, b: Pair) -> Bool {
     a.key == b.key
       ? (a.value ?? []).lexicographicallyPrecedes(b.value ?? [])

@@ -38,8 +38,9 @@ public struct KVObject: Hashable, Sendable {
   /// True when this object has seen every event of `other`.
   public func descends(_ other: KVObject) -> Bool { clock.descends(other.clock) }
 
-  /// The union of what both have seen. A content survives when both hold it, or when the side that
-  /// lacks it has never seen its dot.
+  /// The union of what both have seen.
+  ///
+  /// A content survives when both hold it, or when the side that lacks it has never seen its dot.
   public func merging(_ other: KVObject) -> KVObject {
     var kept: [Sibling] = []
     for sibling in siblings

@@ -1,6 +1,8 @@
 public import KVBase
 
-/// A bucket: a name within a bucket type. The type `default` holds the untyped buckets.
+/// A bucket, which is a name within a bucket type.
+///
+/// The type `default` holds the untyped buckets.
 public struct BucketID: Hashable, Comparable, Sendable {
   /// The type of untyped buckets.
   public static let defaultType = Bytes("default".utf8)
@@ -19,6 +21,7 @@ public struct BucketID: Hashable, Comparable, Sendable {
   /// True for a bucket of the type `default`.
   public var isUntyped: Bool { type == Self.defaultType }
 
+  /// The order of the values.
   public static func < (a: BucketID, b: BucketID) -> Bool {
     a.type == b.type
       ? a.name.lexicographicallyPrecedes(b.name) : a.type.lexicographicallyPrecedes(b.type)
@@ -44,6 +47,7 @@ public struct ObjectKey: Hashable, Comparable, Sendable {
       bucket: BucketID(type: Bytes(type.utf8), name: Bytes(bucket.utf8)), key: Bytes(key.utf8))
   }
 
+  /// The order of the values.
   public static func < (a: ObjectKey, b: ObjectKey) -> Bool {
     a.bucket == b.bucket ? a.key.lexicographicallyPrecedes(b.key) : a.bucket < b.bucket
   }

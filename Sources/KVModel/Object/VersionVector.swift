@@ -10,10 +10,13 @@ public struct VnodeID: Hashable, Comparable, Sendable {
   /// The identity with this stored value.
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
+  /// The order of the values.
   public static func < (a: VnodeID, b: VnodeID) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// One event: the `counter`-th write of one key that `actor` coordinated. Counters start at 1.
+/// One event, the `counter`-th write of one key that `actor` coordinated.
+///
+/// Counters start at 1.
 public struct Dot: Hashable, Comparable, Sendable {
   /// The vnode that coordinated the write.
   public var actor: VnodeID
@@ -26,6 +29,7 @@ public struct Dot: Hashable, Comparable, Sendable {
     self.counter = counter
   }
 
+  /// The order of the values.
   public static func < (a: Dot, b: Dot) -> Bool {
     a.actor == b.actor ? a.counter < b.counter : a.actor < b.actor
   }
@@ -60,7 +64,9 @@ public struct VersionVector: Hashable, Sendable {
   /// True when there are no events.
   public var isEmpty: Bool { entries.isEmpty }
 
-  /// The counter of `actor`'s latest event, 0 when there is none. Cost is O(log entries).
+  /// The counter of `actor`'s latest event, 0 when there is none.
+  ///
+  /// Cost is O(log entries).
   public subscript(actor: VnodeID) -> UInt64 {
     let index = position(of: actor)
     return index < entries.count && entries[index].actor == actor ? entries[index].counter : 0

@@ -107,7 +107,9 @@ public enum ClientRequest: Hashable, Sendable {
   case resetBucketProperties(BucketID)
 }
 
-/// The answer to one request. Listings give several, the last with `done`.
+/// The answer to one request.
+///
+/// Listings give several, the last with `done`.
 public enum ClientReply: Hashable, Sendable {
   /// GET: the merged object; it may be deleted, and is empty when nothing was found.
   case object(KVObject)

@@ -9,7 +9,9 @@ public enum QuorumValue: Hashable, Sendable {
   /// A literal number.
   case count(UInt32)
 
-  /// The number for `n` replicas. A literal is returned as it is, also above `n`.
+  /// The number for `n` replicas.
+  ///
+  /// A literal is returned as it is, also above `n`.
   public func resolved(n: Int) -> Int {
     switch self {
     case .one: 1
