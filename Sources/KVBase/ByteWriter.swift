@@ -18,11 +18,7 @@ public struct ByteWriter: Sendable {
   public var count: Int { bytes.count }
 
   /// Appends one byte.
-  @inlinable
-  public mutating func write(_ value: UInt8) { append(value) }
-
-  @usableFromInline
-  mutating func append(_ value: UInt8) { bytes.append(value) }
+  public mutating func write(_ value: UInt8) { bytes.append(value) }
 
   /// Appends a fixed-width integer, big-endian.
   public mutating func write<T: FixedWidthInteger>(fixed value: T) {

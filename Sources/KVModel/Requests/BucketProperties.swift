@@ -61,7 +61,4 @@ public struct BucketProperties: Hashable, Sendable {
 
   /// The defaults of an untyped bucket, or of a bucket of another type.
   public init(untyped: Bool = true) { allowMult = !untyped }
-
-  /// The number of replicas that must be asked as a majority.
-  public var majority: Int { nVal / 2 + 1 }
 }
