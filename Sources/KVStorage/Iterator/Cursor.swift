@@ -109,7 +109,7 @@ final class TableCursor: Cursor {
     keyBuffer.append(stored.unshared)
     entry = EntryView(
       key: keyBuffer.bytes, value: stored.value, headByteCount: stored.headByteCount,
-      sequence: stored.sequence, kind: stored.kind)
+      sequence: stored.sequence, kind: stored.kind, expiry: stored.expiry)
     isValid = true
   }
 

@@ -17,11 +17,12 @@ import Synchronization
 /// single-writer publication follows LevelDB's `skiplist.h`.
 final class Memtable: @unchecked Sendable {
   // Nodes:  0 sequence and kind (8)   8 key count (4)   12 value count (4)   16 head count (4)
-  //        20 height (4)   24 links (8 each)   then key, value
+  //        20 height (4)   24 expiry (8)   32 links (8 each)   then key, value
   typealias Node = UnsafeMutableRawPointer
 
   static let maximumHeight = 12
   private static let chunkByteCount = 256 << 10
+  private static let linksOffset = 32
 
   private let head: Node
   private let height = Atomic<Int>(1)
@@ -71,7 +72,8 @@ final class Memtable: @unchecked Sendable {
         // A reader that sees the new height before the links finds nil links in the head: harmless.
         height.store(nodeHeight, ordering: .relaxed)
       }
-      let node = allocate(24 + 8 * nodeHeight + entry.key.count + entry.value.count)
+      let node = allocate(
+        Memtable.linksOffset + 8 * nodeHeight + entry.key.count + entry.value.count)
       Memtable.fill(node, height: nodeHeight, entry)
       for level in 0..<nodeHeight {
         guard let before = Node(bitPattern: previous[level]) else { continue }
@@ -142,8 +144,11 @@ final class Memtable: @unchecked Sendable {
     node.storeBytes(of: UInt32(entry.value.count), toByteOffset: 12, as: UInt32.self)
     node.storeBytes(of: UInt32(entry.headByteCount), toByteOffset: 16, as: UInt32.self)
     node.storeBytes(of: UInt32(height), toByteOffset: 20, as: UInt32.self)
-    for level in 0..<height { node.storeBytes(of: 0, toByteOffset: 24 + 8 * level, as: UInt.self) }
-    let body = node + 24 + 8 * height
+    node.storeBytes(of: entry.expiry, toByteOffset: 24, as: UInt64.self)
+    for level in 0..<height {
+      node.storeBytes(of: 0, toByteOffset: linksOffset + 8 * level, as: UInt.self)
+    }
+    let body = node + linksOffset + 8 * height
     if let key = entry.key.baseAddress { body.copyMemory(from: key, byteCount: entry.key.count) }
     if let value = entry.value.baseAddress {
       (body + entry.key.count).copyMemory(from: value, byteCount: entry.value.count)
@@ -187,25 +192,26 @@ final class Memtable: @unchecked Sendable {
   static func entry(_ node: Node) -> EntryView {
     let tag = node.load(as: UInt64.self)
     let keyCount = Int(node.load(fromByteOffset: 8, as: UInt32.self))
-    let body = node + 24 + 8 * Int(node.load(fromByteOffset: 20, as: UInt32.self))
+    let body = node + linksOffset + 8 * Int(node.load(fromByteOffset: 20, as: UInt32.self))
     return EntryView(
       key: RawBytes(start: body, count: keyCount),
       value: RawBytes(
         start: body + keyCount, count: Int(node.load(fromByteOffset: 12, as: UInt32.self))),
       headByteCount: Int(node.load(fromByteOffset: 16, as: UInt32.self)),
-      sequence: tag >> 8, kind: tag & 0xFF == 0 ? .delete : .put)
+      sequence: tag >> 8, kind: EntryKind(rawValue: UInt8(tag & 3)).unsafelyUnwrapped,
+      expiry: node.load(fromByteOffset: 24, as: UInt64.self))
   }
 
   @inline(__always)
   private static func link(_ node: Node, _ level: Int) -> Link {
-    Link(node + 24 + 8 * level)
+    Link(node + linksOffset + 8 * level)
   }
 
   /// True when the node comes before (key, sequence).
   @inline(__always)
   private static func isBefore(_ node: Node, _ key: RawBytes, _ sequence: UInt64) -> Bool {
     let keyCount = Int(node.load(fromByteOffset: 8, as: UInt32.self))
-    let body = node + 24 + 8 * Int(node.load(fromByteOffset: 20, as: UInt32.self))
+    let body = node + linksOffset + 8 * Int(node.load(fromByteOffset: 20, as: UInt32.self))
     let order = compareKeys(RawBytes(start: body, count: keyCount), key)
     if order != 0 { return order < 0 }
     return node.load(as: UInt64.self) >> 8 > sequence

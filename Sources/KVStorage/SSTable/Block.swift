@@ -37,6 +37,7 @@ final class Block: @unchecked Sendable {
     var headByteCount: Int
     var sequence: UInt64
     var kind: EntryKind
+    var expiry: UInt64
     var end: Int
   }
 
@@ -62,7 +63,12 @@ final class Block: @unchecked Sendable {
     else { return nil }
     var valueCount = 0
     var headCount = 0
-    if kind == .put {
+    var expiry: UInt64 = 0
+    if tag & 4 != 0 {
+      guard let read = reader.varint() else { return nil }
+      expiry = read
+    }
+    if kind != .delete {
       guard let value = reader.count(atMost: StoreLimits.valueByteCount),
         let head = reader.count(atMost: value)
       else { return nil }
@@ -74,7 +80,7 @@ final class Block: @unchecked Sendable {
     }
     return StoredEntry(
       shared: shared, unshared: unshared, value: value, headByteCount: headCount,
-      sequence: tag &>> 2, kind: kind, end: reader.position)
+      sequence: tag &>> 3, kind: kind, expiry: expiry, end: reader.position)
   }
 
   /// The offset of the last restart whose key is at most `key` (the first restart if none is), or

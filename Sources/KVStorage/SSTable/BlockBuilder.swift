@@ -33,8 +33,10 @@ struct BlockBuilder: ~Copyable {
     let unshared = entry.key.slice(shared, entry.key.count &- shared)
     buffer.append(varint: UInt64(shared))
     buffer.append(varint: UInt64(unshared.count))
-    buffer.append(varint: entry.sequence &<< 2 | UInt64(entry.kind.rawValue))
-    if entry.kind == .put {
+    let expires: UInt64 = entry.expiry == 0 ? 0 : 4
+    buffer.append(varint: entry.sequence &<< 3 | expires | UInt64(entry.kind.rawValue))
+    if expires != 0 { buffer.append(varint: entry.expiry) }
+    if entry.kind != .delete {
       buffer.append(varint: UInt64(entry.value.count))
       buffer.append(varint: UInt64(entry.headByteCount))
     }

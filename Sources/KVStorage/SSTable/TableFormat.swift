@@ -18,7 +18,7 @@ struct BlockHandle: Hashable {
 /// **On disk**: Docs/Formats.md, "SSTable".
 enum TableFormat {
   static let magic = Bytes("SPINESST".utf8)
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let footerByteCount = 64
   static let trailerByteCount = 9
   /// More than the largest entry can make of a block.

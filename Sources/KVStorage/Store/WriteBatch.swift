@@ -22,17 +22,22 @@ public struct WriteBatch: Sendable {
   /// Sets a key's value; ``Store/head(_:)`` will return the first `headByteCount` bytes of it.
   ///
   /// A key or value beyond ``StoreLimits`` makes ``Store/append(_:)`` refuse the whole batch.
+  /// With `expiry`, in seconds since 1970, the key is gone from that second on, without a delete.
   /// - Precondition: `headByteCount` is at most the length of the value.
-  public mutating func put(_ key: Bytes, _ value: Bytes, headByteCount: Int = 0) {
+  public mutating func put(
+    _ key: Bytes, _ value: Bytes, headByteCount: Int = 0, expiry: UInt64? = nil
+  ) {
     precondition(
       (0...value.count).contains(headByteCount),
       "a head of \(headByteCount) bytes does not fit a value of \(value.count)")
     guard check(key, value.count) else { return }
-    operations.reserveCapacity(operations.count + key.count + value.count + 24)
-    operations.append(EntryKind.put.rawValue)
+    operations.reserveCapacity(operations.count + key.count + value.count + 34)
+    let expires = expiry.map { $0 > 0 } ?? false
+    operations.append(EntryKind.put.rawValue | (expires ? EntryKind.expiryFlag : 0))
     append(key)
-    append(varint: value.count)
-    append(varint: headByteCount)
+    if expires, let expiry { append(varint: expiry) }
+    append(varint: UInt64(value.count))
+    append(varint: UInt64(headByteCount))
     operations.append(contentsOf: value)
     count += 1
   }
@@ -42,6 +47,19 @@ public struct WriteBatch: Sendable {
     guard check(key, 0) else { return }
     operations.append(EntryKind.delete.rawValue)
     append(key)
+    count += 1
+  }
+
+  /// Removes every key with `lower <= key < upper`; nothing when the range is empty.
+  ///
+  /// The cost does not depend on the number of keys; their space comes back in the background.
+  public mutating func deleteRange(_ lower: Bytes, _ upper: Bytes) {
+    guard lower.lexicographicallyPrecedes(upper), check(lower, 0), check(upper, 0) else { return }
+    operations.append(EntryKind.deleteRange.rawValue)
+    append(lower)
+    append(varint: UInt64(upper.count))
+    append(varint: 0)
+    operations.append(contentsOf: upper)
     count += 1
   }
 
@@ -64,11 +82,11 @@ public struct WriteBatch: Sendable {
   }
 
   private mutating func append(_ key: Bytes) {
-    append(varint: key.count)
+    append(varint: UInt64(key.count))
     operations.append(contentsOf: key)
   }
 
-  private mutating func append(varint value: Int) {
+  private mutating func append(varint value: UInt64) {
     var rest = value
     while rest >= 0x80 {
       operations.append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -80,19 +98,35 @@ public struct WriteBatch: Sendable {
 
 /// What an entry says about its key.
 ///
-/// The raw values are persisted; 2 and 3 are not used yet.
+/// The raw values are persisted, two bits each.
 enum EntryKind: UInt8 {
+  /// The key has no value.
   case delete = 0
+  /// The entry holds the whole value.
   case put = 1
+  /// The entry holds the value's head and a ``ValuePointer``; the value is in a journal segment.
+  case reference = 2
+  /// All keys from the entry's key to before its value have no value; in batches only.
+  case deleteRange = 3
+
+  /// Set in the byte of a batch's operation whose key is followed by an expiry.
+  static let expiryFlag: UInt8 = 8
 }
 
 /// One entry of a memtable, block or batch; the memory belongs to whoever handed it out.
 struct EntryView {
   var key: RawBytes
+  /// The value; of a reference the head and, after it, the encoded pointer.
   var value: RawBytes
   var headByteCount: Int
   var sequence: UInt64
   var kind: EntryKind
+  /// The second since 1970 from which on the entry counts as a delete; 0 for never.
+  var expiry: UInt64 = 0
+
+  /// True when the entry expires no later than `now`.
+  @inline(__always)
+  func isExpired(at now: UInt64) -> Bool { expiry != 0 && expiry <= now }
 
   /// The part of the value that the projection asks for.
   func projected(_ projection: Projection) -> Bytes {
@@ -125,19 +159,26 @@ struct BatchReader {
   /// The next operation with this sequence number; nil when the bytes are malformed.
   @inline(__always)
   mutating func next(sequence: UInt64) -> EntryView? {
-    guard let tag = reader.byte(), let kind = EntryKind(rawValue: tag),
+    guard let tag = reader.byte(), tag & ~(EntryKind.expiryFlag | 3) == 0,
+      let kind = EntryKind(rawValue: tag & 3),
       let keyCount = reader.count(atMost: StoreLimits.keyByteCount),
       let key = reader.raw(keyCount)
     else { return nil }
-    guard kind == .put else {
+    guard kind != .delete else {
       return EntryView(
         key: key, value: RawBytes(start: nil, count: 0), headByteCount: 0, sequence: sequence,
         kind: .delete)
+    }
+    var expiry: UInt64 = 0
+    if tag & EntryKind.expiryFlag != 0 {
+      guard let read = reader.varint() else { return nil }
+      expiry = read
     }
     guard let valueCount = reader.count(atMost: StoreLimits.valueByteCount),
       let headCount = reader.count(atMost: valueCount), let value = reader.raw(valueCount)
     else { return nil }
     return EntryView(
-      key: key, value: value, headByteCount: headCount, sequence: sequence, kind: .put)
+      key: key, value: value, headByteCount: headCount, sequence: sequence, kind: kind,
+      expiry: expiry)
   }
 }

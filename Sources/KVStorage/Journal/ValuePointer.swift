@@ -1,0 +1,52 @@
+import KVBase
+
+/// Where a separated value lies in the journal, and the checksum it is verified with when read.
+///
+/// ```
+/// varint segment number | varint offset | varint byte count | u32 CRC32C of the value
+/// ```
+/// **On disk**: Docs/Formats.md, "Value pointer".
+struct ValuePointer: Hashable {
+  var segment: FileNumber
+  var offset: Int
+  var byteCount: Int
+  var checksum: UInt32
+
+  static let maximumByteCount = 34
+
+  @inline(__always)
+  func encode(into buffer: inout RawBuffer) {
+    buffer.append(varint: segment.rawValue)
+    buffer.append(varint: UInt64(offset))
+    buffer.append(varint: UInt64(byteCount))
+    buffer.append(fixed: checksum)
+  }
+
+  init(segment: FileNumber, offset: Int, byteCount: Int, checksum: UInt32) {
+    self.segment = segment
+    self.offset = offset
+    self.byteCount = byteCount
+    self.checksum = checksum
+  }
+
+  /// Nil when the bytes are not exactly one pointer.
+  @inline(__always)
+  init?(decoding bytes: RawBytes) {
+    var reader = RawReader(bytes)
+    guard let segment = reader.varint(), let offset = reader.count(atMost: 1 << 40),
+      let count = reader.count(atMost: StoreLimits.valueByteCount),
+      let checksum = reader.fixed(UInt32.self), reader.remaining == 0
+    else { return nil }
+    self.init(
+      segment: FileNumber(segment), offset: offset, byteCount: count, checksum: checksum)
+  }
+}
+
+extension EntryView {
+  /// The pointer of a reference; nil when the bytes after the head are none.
+  @inline(__always)
+  var pointer: ValuePointer? {
+    guard kind == .reference, headByteCount <= value.count else { return nil }
+    return ValuePointer(decoding: value.slice(headByteCount, value.count &- headByteCount))
+  }
+}
