@@ -37,6 +37,7 @@ import Testing
     #expect(try fileSystem.size(root + "/a/b/other") == 0)
     try fileSystem.remove(root + "/a/b/other")
     #expect(try fileSystem.list(root + "/a/b").isEmpty)
+    try linksTruncatesAndPreallocates(fileSystem, root)
 
     var lock: (any FileLock)? = try fileSystem.lock(root + "/LOCK")
     #expect(lock != nil)
@@ -44,6 +45,41 @@ import Testing
     #expect(error?.code == .locked)
     lock = nil
     _ = try fileSystem.lock(root + "/LOCK")
+  }
+
+  private func linksTruncatesAndPreallocates(
+    _ fileSystem: any FileSystem, _ root: String
+  ) throws {
+    try fileSystem.createDirectory(root + "/c")
+    let path = root + "/a/b/file"
+    let file = try fileSystem.create(path)
+    try write(file, "one two", at: 0)
+    try fileSystem.link(path, to: root + "/c/other")
+    try fileSystem.syncDirectory(root + "/c")
+    try write(file, "TWO", at: 4)
+    #expect(try fileSystem.readAll(root + "/c/other") == bytes("one TWO"))
+    let error = #expect(throws: StorageError.self) {
+      try fileSystem.link(path, to: root + "/c/other")
+    }
+    #expect(error?.code == .inputOutput)
+    #expect(throws: StorageError.self) { try fileSystem.link(root + "/none", to: root + "/d") }
+    #expect(throws: StorageError.self) { try fileSystem.link(path, to: root + "/none/d") }
+
+    try file.truncate(to: 5)
+    try file.preallocate(8..<150_000)
+    try write(file, "xy", at: 5)
+    #expect(try fileSystem.size(path) == 150_000)
+    let contents = try fileSystem.readAll(root + "/c/other")
+    #expect(contents.starts(with: bytes("one Txy\0\0")))
+    #expect(contents.count == 150_000 && contents[7...].allSatisfy { $0 == 0 })
+    try file.truncate(to: 7)
+    try file.sync()
+    #expect(try fileSystem.readAll(path) == bytes("one Txy"))
+    try fileSystem.rename(root + "/c/other", to: root + "/c/last")
+    try fileSystem.remove(path)
+    #expect(try fileSystem.readAll(root + "/c/last") == bytes("one Txy"))
+    try fileSystem.remove(root + "/c/last")
+    _ = fileSystem.secondsSinceEpoch
   }
 
   private func write(_ file: any WritableFile, _ text: String, at offset: Int) throws {
@@ -115,5 +151,55 @@ import Testing
     try file.sync()
     var random = SeededRandom(seed: 1)
     #expect(try fileSystem.crash(random: &random).readAll("/d/f").isEmpty)
+  }
+
+  @Test func `an unsynced truncation may or may not survive`() throws {
+    var outcomes: Set<Bytes> = []
+    for seed in 0..<200 {
+      let fileSystem = CrashableFileSystem()
+      try fileSystem.createDirectory("/d")
+      let file = try fileSystem.create("/d/f")
+      try fileSystem.syncDirectory("/d")
+      try write(file, "durable", at: 0)
+      try file.sync()
+      try file.truncate(to: 3)
+      try write(file, "X", at: 3)
+      var random = SeededRandom(seed: UInt64(seed))
+      outcomes.insert(try fileSystem.crash(random: &random).readAll("/d/f"))
+      try file.sync()
+      #expect(try fileSystem.crash(random: &random).readAll("/d/f") == bytes("durX"))
+    }
+    #expect(Set(["durable", "dur", "durX", "durXble"].map(bytes)) == outcomes)
+  }
+
+  @Test func `both names of a file survive a crash as one`() throws {
+    let fileSystem = CrashableFileSystem(byteCapacity: 10)
+    try fileSystem.createDirectory("/a")
+    try fileSystem.createDirectory("/b")
+    let file = try fileSystem.create("/a/f")
+    try write(file, "12345678", at: 0)
+    try file.sync()
+    try fileSystem.link("/a/f", to: "/b/f")
+    try fileSystem.syncDirectory("/a")
+    try fileSystem.syncDirectory("/b")
+    try fileSystem.remove("/a/f")
+    try fileSystem.syncDirectory("/a")
+    var random = SeededRandom(seed: 1)
+    let crashed = fileSystem.crash(random: &random)
+    #expect(try !crashed.exists("/a/f"))
+    #expect(try crashed.readAll("/b/f") == bytes("12345678"))
+    let other = try crashed.create("/a/g")
+    #expect(throws: StorageError.self) { try write(other, "123", at: 0) }
+    try crashed.remove("/b/f")
+    try write(other, "123", at: 0)
+  }
+
+  @Test func `the wall clock is what was set, or the machine's`() {
+    let fileSystem = CrashableFileSystem()
+    #expect(fileSystem.secondsSinceEpoch == 0)
+    fileSystem.setSecondsSinceEpoch(77)
+    #expect(fileSystem.secondsSinceEpoch == 77)
+    let now = Date().timeIntervalSince1970
+    #expect(abs(Double(PosixFileSystem().secondsSinceEpoch) - now) < 5)
   }
 }

@@ -26,6 +26,11 @@ public protocol FileSystem: Sendable {
   /// Renames a file within its directory, replacing any that has the new name, atomically.
   func rename(_ path: String, to newPath: String) throws(StorageError)
 
+  /// Gives a file one more name, in any directory; `inputOutput` when the new name is taken.
+  ///
+  /// The new name is durable after ``syncDirectory(_:)`` of its directory.
+  func link(_ path: String, to newPath: String) throws(StorageError)
+
   /// The names (not paths) of the files in a directory, in ascending order.
   func list(_ directory: String) throws(StorageError) -> [String]
 
@@ -42,6 +47,9 @@ public protocol FileSystem: Sendable {
   ///
   /// The lock lasts until the result is released.
   func lock(_ path: String) throws(StorageError) -> any FileLock
+
+  /// The wall clock in seconds since 1970, for the expiry of values; it may jump.
+  var secondsSinceEpoch: UInt64 { get }
 }
 
 /// A file opened for reading at any offset.
@@ -58,6 +66,15 @@ public protocol WritableFile: AnyObject, Sendable {
   /// Writes all bytes at the offset, extending the file; after an error any part may be written.
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError)
 
+  /// Cuts the file; until the next ``sync()`` a crash may bring back what was cut.
+  func truncate(to byteCount: Int) throws(StorageError)
+
+  /// Extends the file with zeros, so that a later sync of what is written over them need not commit
+  /// new metadata.
+  ///
+  /// The range begins at or after the end of what was written.
+  func preallocate(_ range: Range<Int>) throws(StorageError)
+
   /// Makes everything written so far durable (`fdatasync`).
   ///
   /// After an error the bytes not yet durable may be lost although a later call succeeds, so the
@@ -67,6 +84,24 @@ public protocol WritableFile: AnyObject, Sendable {
 
 /// An exclusive lock, held until the object is released.
 public protocol FileLock: AnyObject, Sendable {}
+
+extension WritableFile {
+  /// Writes zeros over the range in pieces of one buffer that all files share.
+  func writeZeros(_ range: Range<Int>) throws(StorageError) {
+    var offset = range.lowerBound
+    while offset < range.upperBound {
+      let count = min(zeros.count, range.upperBound - offset)
+      try zeros.withUnsafeBufferPointer { (buffer) throws(StorageError) in
+        try write(
+          UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[..<count])), at: offset)
+      }
+      offset += count
+    }
+  }
+}
+
+/// As much as is preallocated by one system call.
+private let zeros = Bytes(repeating: 0, count: 64 << 10)
 
 extension FileSystem {
   /// The whole contents of a file.

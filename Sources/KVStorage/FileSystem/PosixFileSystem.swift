@@ -45,6 +45,11 @@ public struct PosixFileSystem: FileSystem {
     guard Glibc.rename(path, newPath) == 0 else { throw systemError("rename", path) }
   }
 
+  /// Gives a file one more name.
+  public func link(_ path: String, to newPath: String) throws(StorageError) {
+    guard Glibc.link(path, newPath) == 0 else { throw systemError("link", newPath) }
+  }
+
   /// The names in a directory, in ascending order.
   public func list(_ directory: String) throws(StorageError) -> [String] {
     guard let stream = opendir(directory) else { throw systemError("opendir", directory) }
@@ -91,6 +96,13 @@ public struct PosixFileSystem: FileSystem {
       throw StorageError(.locked, "the store is open elsewhere", path: path)
     }
     return descriptor
+  }
+
+  /// The wall clock in seconds since 1970, exact to a few milliseconds.
+  public var secondsSinceEpoch: UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME_COARSE, &time)
+    return UInt64(max(0, time.tv_sec))
   }
 
   private func openDescriptor(_ path: String, _ flags: Int32) throws(StorageError) -> Descriptor {
@@ -152,6 +164,14 @@ private final class PosixWritableFile: WritableFile {
       if count >= 0 { done += count } else if errno != EINTR { throw systemError("pwrite", path) }
     }
   }
+
+  func truncate(to byteCount: Int) throws(StorageError) {
+    while ftruncate(descriptor.number, off_t(byteCount)) != 0 {
+      guard errno == EINTR else { throw systemError("ftruncate", path) }
+    }
+  }
+
+  func preallocate(_ range: Range<Int>) throws(StorageError) { try writeZeros(range) }
 
   func sync() throws(StorageError) {
     guard fdatasync(descriptor.number) == 0 else { throw systemError("fdatasync", path) }
