@@ -64,11 +64,11 @@ import Testing
 
   @Test func `an unknown version is refused as such`() throws {
     var journal = StorageFuzz.sampleJournal()
-    journal[11] = 2
+    journal[11] = 3
     let checksum = CRC32C.checksum(journal[..<28])
     withUnsafeBytes(of: checksum.bigEndian) { journal.replaceSubrange(28..<32, with: $0) }
     let error = #expect(throws: StorageError.self) {
-      try JournalReader(path: "j", isLast: true).header(journal)
+      try JournalReader(path: "j").header(journal)
     }
     #expect(error?.code == .unsupportedVersion)
   }

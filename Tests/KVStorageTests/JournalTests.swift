@@ -18,33 +18,37 @@ import Testing
       var batch = WriteBatch()
       batch.put([UInt8(index)], Bytes(repeating: UInt8(index), count: size))
       offsets.append(writer.writtenOffset)
-      writer.append(batch, firstSequence: SequenceNumber(UInt64(index) + 1))
-      writer.beginGroup(through: SequenceNumber(UInt64(index) + 1))
-      try writer.writeGroup()
+      let sequence = SequenceNumber(UInt64(index) + 1)
+      let durable = SequenceNumber(UInt64(min(index, synced)))
+      _ = writer.append(batch, firstSequence: sequence, durable: durable)
+      writer.beginGroup(through: sequence)
+      try writer.writeGroup(prefill: false)
       _ = writer.endGroup()
-      if index < synced { writer.durableOffset = writer.writtenOffset }
     }
     return (try fileSystem.readAll(writer.path), offsets)
   }
 
   private func read(
-    _ bytes: Bytes, isLast: Bool = true
+    _ bytes: Bytes
   ) throws -> (keys: [UInt8], contents: JournalReader.Contents) {
-    let reader = JournalReader(path: "/j", isLast: isLast)
+    let reader = JournalReader(path: "/j")
     let header = try #require(try reader.header(bytes))
     var keys: [UInt8] = []
-    let contents = try reader.read(bytes, header) { (entry) throws(StorageError) in
+    let contents = try reader.read(bytes, header) { (entry, offset) throws(StorageError) in
       keys.append(entry.key[0])
+      let value = bytes[offset..<offset + entry.value.count]
+      #expect(Bytes(value) == Bytes(entry.value), "the value is not where it is said to be")
     }
     return (keys, contents)
   }
 
   @Test func `what was appended is read back`() throws {
     let (bytes, _) = try segment(synced: 7)
-    let (keys, contents) = try read(bytes, isLast: false)
+    let (keys, contents) = try read(bytes)
     #expect(keys == [0, 1, 2, 3, 4, 5, 6])
-    #expect(contents.recordCount == 7 && contents.tornByteCount == 0)
+    #expect(contents.recordCount == 7 && contents.damage == nil)
     #expect(contents.lastSequence == SequenceNumber(7))
+    #expect(contents.endOffset == bytes.count)
   }
 
   @Test func `a segment cut at any byte loses only the records that are cut`() throws {
@@ -53,40 +57,40 @@ import Testing
       let complete = offsets.dropFirst().filter { $0 <= count }.count
       let (keys, contents) = try read(Bytes(bytes[..<count]))
       #expect(keys.count == complete, "cut at \(count)")
-      #expect(contents.tornByteCount == count - offsets[complete], "cut at \(count)")
-      if count > offsets[complete] {
-        let error = #expect(throws: StorageError.self) {
-          try read(Bytes(bytes[..<count]), isLast: false)
-        }
-        #expect(error?.isCorruption == true && error?.offset == offsets[complete])
+      #expect(contents.endOffset == offsets[complete], "cut at \(count)")
+      // A record whose first bytes are zero cannot be told from zeros written ahead.
+      if count > offsets[complete] + 3 { #expect(contents.damage != nil, "cut at \(count)") }
+      if let damage = contents.damage {
+        #expect(damage.isCorruption && damage.offset == offsets[complete])
       }
     }
-    let header = JournalReader(path: "/j", isLast: true)
+    let header = JournalReader(path: "/j")
     for count in 0..<JournalFormat.headerByteCount {
       #expect(try header.header(Bytes(bytes[..<count])) == nil)
     }
   }
 
-  @Test func `damage to synced records is an error, to the unsynced tail it is a torn write`()
-    throws
-  {
+  @Test func `records appended after a sync vouch for what was synced`() throws {
     let (bytes, offsets) = try segment(synced: 4)
     var random = SeededRandom(seed: 1)
     for offset in JournalFormat.headerByteCount..<bytes.count {
       var damaged = bytes
       damaged[offset] ^= UInt8(1) << UInt8(random.below(8))
       let record = offsets.lastIndex { $0 <= offset } ?? 0
-      if record < 4 {
-        let error = #expect(throws: StorageError.self, "at \(offset)") { try read(damaged) }
-        #expect(error?.isCorruption == true && error?.path == "/j")
-        #expect(error?.offset == offsets[record], "at \(offset)")
-      } else {
-        // Records 5 and later say that no more than the first 4 were durable.
-        let (keys, contents) = try read(damaged)
-        #expect(keys.count == record, "at \(offset)")
-        #expect(contents.tornByteCount == bytes.count - offsets[record])
-      }
+      let (keys, contents) = try read(damaged)
+      #expect(keys.count == record, "at \(offset)")
+      let damage = try #require(contents.damage, "at \(offset)")
+      #expect(damage.isCorruption && damage.path == "/j" && damage.offset == offsets[record])
+      let durable = JournalReader(path: "/j").durableSequence(damaged, from: offsets[record])
+      // Records 5 and later say that no more than the first 4 operations were durable.
+      #expect((durable >= UInt64(record + 1)) == (record < 4), "at \(offset)")
     }
+  }
+
+  @Test func `zeros written ahead are the end of a segment, not damage`() throws {
+    let (bytes, _) = try segment(synced: 7)
+    let (keys, contents) = try read(bytes + Bytes(repeating: 0, count: 1000))
+    #expect(keys.count == 7 && contents.damage == nil && contents.endOffset == bytes.count)
   }
 
   @Test func `a record of another segment does not pass`() throws {

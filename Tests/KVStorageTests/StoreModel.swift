@@ -15,6 +15,10 @@ struct StoreModel {
       switch operation {
       case .put(let key, let value, let head): entries[key] = (value, head)
       case .delete(let key): entries[key] = nil
+      case .deleteRange(let lower, let upper):
+        entries = entries.filter { key, _ in
+          key.lexicographicallyPrecedes(lower) || !key.lexicographicallyPrecedes(upper)
+        }
       }
     }
   }
@@ -30,6 +34,7 @@ struct StoreModel {
 enum ModelOperation {
   case put(Bytes, Bytes, Int)
   case delete(Bytes)
+  case deleteRange(Bytes, Bytes)
 }
 
 extension WriteBatch {
@@ -39,6 +44,7 @@ extension WriteBatch {
       switch operation {
       case .put(let key, let value, let head): put(key, value, headByteCount: head)
       case .delete(let key): delete(key)
+      case .deleteRange(let lower, let upper): deleteRange(lower, upper)
       }
     }
   }
@@ -66,6 +72,10 @@ struct OperationGenerator {
   }
 
   mutating func operation() -> ModelOperation {
+    if random.chance(0.02) {
+      let (a, b) = (key(), key())
+      if a != b { return a.lexicographicallyPrecedes(b) ? .deleteRange(a, b) : .deleteRange(b, a) }
+    }
     if random.chance(0.25) { return .delete(key()) }
     let value = value()
     return .put(key(), value, random.below(value.count + 1))
@@ -82,6 +92,10 @@ extension StoreOptions {
     var options = StoreOptions()
     options.memtableByteLimit = 4 << 10
     options.journalBufferByteLimit = 1 << 10
+    options.separationByteCount = 64
+    options.segmentByteLimit = 4 << 10
+    options.replayByteLimit = 16 << 10
+    options.spaceAmplificationLimit = 1.2
     options.blockByteCount = 256
     options.tableByteLimit = 4 << 10
     options.levelBaseByteLimit = 8 << 10
@@ -99,6 +113,10 @@ extension StoreOptions {
     options.memtableByteLimit = 512 << random.below(6)
     options.immutableMemtableLimit = 1 + random.below(3)
     options.journalBufferByteLimit = 64 << random.below(8)
+    options.separationByteCount = random.chance(0.2) ? .max : 1 << random.below(9)
+    options.segmentByteLimit = 1 << (9 + random.below(6))
+    options.replayByteLimit = 1 << (10 + random.below(7))
+    options.spaceAmplificationLimit = 1.05 + Double(random.below(20)) / 10
     options.blockByteCount = 64 << random.below(7)
     options.restartInterval = 1 + random.below(20)
     options.filterBitsPerKey = random.below(13)

@@ -9,12 +9,14 @@ final class CompactionJob {
   private let ledger: Ledger
   private let compaction: Compaction
   private let version: Version
+  private let now: UInt64
   private var deeperIndexes = [Int](repeating: 0, count: Version.levelCount)
 
   init(_ ledger: Ledger, _ compaction: Compaction) {
     self.ledger = ledger
     self.compaction = compaction
     version = ledger.version
+    now = ledger.fileSystem.secondsSinceEpoch
   }
 
   /// Merges and installs the result.
@@ -23,15 +25,20 @@ final class CompactionJob {
   /// effect by returning false.
   func run(interrupt: () throws(StorageError) -> Bool) throws(StorageError) {
     ledger.counters.compactions.wrappingAdd(1, ordering: .relaxed)
-    let tables = compaction.isMove ? compaction.inputs.map(\.metadata) : try merge(interrupt)
+    let tables: [TableMetadata]?
+    switch compaction.kind {
+    case .merge: tables = try merge(interrupt)
+    case .move: tables = compaction.inputs.map(\.metadata)
+    case .drop: tables = []
+    }
     guard let tables else { return }
     var edit = VersionEdit()
     let level = compaction.level
     edit.removed += compaction.inputs.map { .init(level: level, number: $0.metadata.number) }
     edit.removed += compaction.overlapped.map {
-      .init(level: level + 1, number: $0.metadata.number)
+      .init(level: compaction.outputLevel, number: $0.metadata.number)
     }
-    edit.added = tables.map { .init(level: level + 1, table: $0) }
+    edit.added = tables.map { .init(level: compaction.outputLevel, table: $0) }
     try ledger.apply(edit)
     if let last = compaction.inputs.last, level > 0 {
       ledger.compactionPointers[level] = last.largestKey
@@ -60,6 +67,7 @@ final class CompactionJob {
     into output: TableOutput, _ interrupt: () throws(StorageError) -> Bool
   ) throws(StorageError) -> Bool {
     let cursor = MergingCursor(try inputCursors())
+    let bounds = RangeBounds(version.ranges)
     var lastKey = RawBuffer()
     var hasLast = false
     var seen = 0
@@ -72,7 +80,9 @@ final class CompactionJob {
         lastKey.removeAll()
         lastKey.append(entry.key)
         hasLast = true
-        if entry.kind == .put || mayExistDeeper(entry.key) {
+        if let entry = surviving(entry) {
+          // A table on one side of a deleted range no longer says that it may hold keys within.
+          if bounds.isCrossed(by: entry.key) { try output.finishTable() }
           let builder = try output.builder()
           try builder.append(entry)
           if builder.byteCount >= ledger.options.tableByteLimit { try output.finishTable() }
@@ -92,6 +102,22 @@ final class CompactionJob {
       cursors.append(LevelCursor(compaction.overlapped, ledger.environment, readsAll: true))
     }
     return cursors
+  }
+
+  /// What goes on of the newest entry of a key: an entry that counts as deleted goes on, as a
+  /// tombstone, only while an older one may lie deeper.
+  private func surviving(_ entry: EntryView) -> EntryView? {
+    if !version.ranges.isEmpty,
+      version.ranges.sequences(entry.key).deleted > entry.sequence
+    {
+      // Whatever lies deeper is older and counts as deleted too.
+      return nil
+    }
+    if entry.kind != .delete, !entry.isExpired(at: now) { return entry }
+    guard mayExistDeeper(entry.key) else { return nil }
+    return EntryView(
+      key: entry.key, value: RawBytes(start: nil, count: 0), headByteCount: 0,
+      sequence: entry.sequence, kind: .delete)
   }
 
   /// True when a level below the output may hold the key.
@@ -115,5 +141,25 @@ final class CompactionJob {
     let written = tables.reduce(0) { $0 + $1.byteCount }
     ledger.counters.compactionReadBytes.wrappingAdd(read, ordering: .relaxed)
     ledger.counters.compactionBytes.wrappingAdd(written, ordering: .relaxed)
+  }
+}
+
+/// The ends of deleted ranges, to be crossed in ascending order.
+private final class RangeBounds {
+  private var bounds: [Bytes]
+
+  init(_ ranges: RangeMarks) {
+    bounds = Set(ranges.marks.filter { $0.kind == .deleted }.flatMap { [$0.lower, $0.upper] })
+      .sorted { $1.lexicographicallyPrecedes($0) }
+  }
+
+  /// True when the key is the first one not before some end.
+  func isCrossed(by key: RawBytes) -> Bool {
+    var isCrossed = false
+    while let next = bounds.last, next.withRaw({ compareKeys($0, key) }) <= 0 {
+      bounds.removeLast()
+      isCrossed = true
+    }
+    return isCrossed
   }
 }

@@ -42,6 +42,16 @@ final class Monitor: @unchecked Sendable {
     pthread_cond_wait(conditions + condition.rawValue, mutex)
   }
 
+  /// The same, but for no longer than a time.
+  func wait(for condition: Condition, milliseconds: Int) {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    let nanoseconds = Int(time.tv_nsec) + milliseconds * 1_000_000
+    time.tv_sec += nanoseconds / 1_000_000_000
+    time.tv_nsec = nanoseconds % 1_000_000_000
+    pthread_cond_timedwait(conditions + condition.rawValue, mutex, &time)
+  }
+
   /// Wakes every thread that waits for the condition.
   func broadcast(_ condition: Condition) {
     pthread_cond_broadcast(conditions + condition.rawValue)

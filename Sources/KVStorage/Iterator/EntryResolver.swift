@@ -2,24 +2,74 @@ import KVBase
 
 /// Decides what an entry found by a cursor means to a reader, and fetches its value.
 struct EntryResolver {
-  /// The time that decides over expiry, in seconds since 1970.
-  var now: UInt64
+  private let engine: Engine
+  private let state: ReadState
+  private let sequence: UInt64
+  private let hasNoRanges: Bool
 
-  /// False for a key whose newest entry, this one, says that it has no value.
   @inline(__always)
-  func isLive(_ entry: EntryView) -> Bool {
-    entry.kind != .delete && !entry.isExpired(at: now)
+  init(_ engine: Engine, _ state: ReadState, at sequence: UInt64) {
+    self.engine = engine
+    self.state = state
+    self.sequence = sequence
+    hasNoRanges = state.hasNoRanges
   }
 
-  /// Replaces the buffer's contents by the part of the entry's value that the projection asks for.
+  /// False for a key whose newest entry, this one, says that it has no value.
+  ///
+  /// Throws `damagedRange` when a newer entry of the key may have been lost.
+  @inline(__always)
+  func isLive(_ entry: EntryView) throws(StorageError) -> Bool {
+    if !hasNoRanges, try !isLiveInRanges(entry) { return false }
+    if entry.kind == .delete { return false }
+    return entry.expiry == 0 || entry.expiry > engine.fileSystem.secondsSinceEpoch
+  }
+
+  private func isLiveInRanges(_ entry: EntryView) throws(StorageError) -> Bool {
+    let damaged = state.version.ranges.sequences(entry.key).damaged
+    let deleted = state.deletedSequence(entry.key, at: sequence)
+    if damaged >= entry.sequence, damaged > deleted { throw damage(entry.key) }
+    return deleted < entry.sequence
+  }
+
+  /// Throws `damagedRange` when an entry of a key of which none was found may have been lost.
+  @inline(__always)
+  func requireKnown(_ key: RawBytes) throws(StorageError) {
+    guard !state.version.ranges.isEmpty else { return }
+    let damaged = state.version.ranges.sequences(key).damaged
+    if damaged > state.deletedSequence(key, at: sequence) { throw damage(key) }
+  }
+
+  var root: String { engine.root }
+
+  /// A snapshot knows all segments that its entries refer to.
+  static func unknownSegment(_ root: String) -> StorageError {
+    StorageError(.missingFile, "an entry refers to a segment that does not exist", path: root)
+  }
+
+  private func damage(_ key: RawBytes) -> StorageError {
+    StorageError(
+      .damagedRange, "entries of this range are lost; see Store.damagedRanges()",
+      path: engine.root)
+  }
+
+  /// Replaces the buffer's contents by the part of the entry's value that the projection asks for;
+  /// false when the value is in a segment that the state does not know.
+  @inline(__always)
   func read(
     _ entry: EntryView, _ projection: Projection, into buffer: inout Bytes
-  ) throws(StorageError) {
+  ) throws(StorageError) -> Bool {
     buffer.removeAll(keepingCapacity: true)
     switch projection {
-    case .keys: return
+    case .keys: return true
     case .heads: buffer.append(contentsOf: entry.value.prefix(entry.headByteCount))
+    case .values where entry.kind == .reference:
+      guard let pointer = entry.pointer else {
+        throw StorageError(.malformed, "an entry does not refer to a value", path: engine.root)
+      }
+      return try engine.read(pointer, state, into: &buffer)
     case .values: buffer.append(contentsOf: entry.value)
     }
+    return true
   }
 }

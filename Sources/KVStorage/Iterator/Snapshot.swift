@@ -34,18 +34,33 @@ public final class Snapshot: Sendable {
   init(_ engine: Engine) throws(StorageError) {
     try engine.requireOpen()
     self.engine = engine
-    state = engine.readState
-    sequence = SequenceNumber(engine.visible.load(ordering: .acquiring))
+    // Only a state that is still current after the sequence was read knows all segments that the
+    // entries up to it refer to.
+    var state = engine.readState
+    var sequence = engine.visible.load(ordering: .acquiring)
+    while true {
+      let now = engine.readState
+      if now === state { break }
+      state = now
+      sequence = engine.visible.load(ordering: .acquiring)
+    }
+    self.state = state
+    self.sequence = SequenceNumber(sequence)
   }
 
   /// The value of a key; nil when it had none.
-  public func get(_ key: Bytes) throws(StorageError) -> Bytes? {
-    try engine.find(key, .values, state, at: sequence.rawValue)
-  }
+  public func get(_ key: Bytes) throws(StorageError) -> Bytes? { try find(key, .values) }
 
   /// The head of a key's value; nil when it had none.
-  public func head(_ key: Bytes) throws(StorageError) -> Bytes? {
-    try engine.find(key, .heads, state, at: sequence.rawValue)
+  public func head(_ key: Bytes) throws(StorageError) -> Bytes? { try find(key, .heads) }
+
+  private func find(_ key: Bytes, _ projection: Projection) throws(StorageError) -> Bytes? {
+    var value = Bytes()
+    switch try engine.find(key, projection, state, at: sequence.rawValue, into: &value) {
+    case .found: return value
+    case .absent: return nil
+    case .unknownSegment: throw EntryResolver.unknownSegment(engine.root)
+    }
   }
 
   /// An iterator over the entries with `lower <= key < upper`, ascending.
@@ -53,7 +68,8 @@ public final class Snapshot: Sendable {
     from lower: Bytes = [], to upper: Bytes? = nil, _ projection: Projection = .values
   ) throws(StorageError) -> StoreIterator {
     let cursor = try engine.cursor(state, at: sequence.rawValue)
-    return try StoreIterator(cursor, lower, upper, projection)
+    let resolver = EntryResolver(engine, state, at: sequence.rawValue)
+    return try StoreIterator(cursor, resolver, lower, upper, projection)
   }
 
   /// The entries with `lower <= key < upper`, ascending, at most `limit` of them.
@@ -89,6 +105,7 @@ public final class Snapshot: Sendable {
 /// Not thread-safe; one owner uses it.
 public final class StoreIterator {
   private let cursor: Cursor
+  private let resolver: EntryResolver
   private let upper: Bytes?
   private let projection: Projection
   private var lastKey = RawBuffer()
@@ -96,9 +113,11 @@ public final class StoreIterator {
   private var isStarted = false
 
   init(
-    _ cursor: Cursor, _ lower: Bytes, _ upper: Bytes?, _ projection: Projection
+    _ cursor: Cursor, _ resolver: EntryResolver, _ lower: Bytes, _ upper: Bytes?,
+    _ projection: Projection
   ) throws(StorageError) {
     self.cursor = cursor
+    self.resolver = resolver
     self.upper = upper
     self.projection = projection
     try seek(lower)
@@ -115,9 +134,11 @@ public final class StoreIterator {
   public func next() throws(StorageError) -> Entry? {
     guard try advance() else { return nil }
     let entry = cursor.entry
-    return Entry(
-      key: Bytes(entry.key), value: entry.projected(projection),
-      headByteCount: entry.headByteCount)
+    var value = Bytes()
+    guard try resolver.read(entry, projection, into: &value) else {
+      throw EntryResolver.unknownSegment(resolver.root)
+    }
+    return Entry(key: Bytes(entry.key), value: value, headByteCount: entry.headByteCount)
   }
 
   /// Moves to the next live entry; false at the end of the range.
@@ -135,7 +156,7 @@ public final class StoreIterator {
         lastKey.removeAll()
         lastKey.append(entry.key)
         hasLast = true
-        if entry.kind == .put { return true }
+        if try resolver.isLive(entry) { return true }
       }
       try cursor.next()
     }

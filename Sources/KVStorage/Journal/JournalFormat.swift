@@ -4,22 +4,37 @@ import KVBase
 ///
 /// ```
 /// header (32):  magic 8 | version 4 | segment number 8 | first sequence 8 | CRC32C 4
-/// record:       payload length 4 | type 1 | first sequence 8 | durable offset 8 | CRC32C 4 | payload
+/// record:       payload length 4 | type 1 | first sequence 8 | durable sequence 8 | CRC32C 4 | payload
+/// sealed:       header  record*  index record  footer
+/// footer (24):  offset of the index record 8 | reserved 4 | CRC32C 4 | magic 8
 /// ```
-/// The checksum of a record continues from the header's, so a record is good only in its own
-/// segment. The durable offset is how much of the segment was synced when the record was appended:
-/// damage before it cannot be a torn write.
+/// The checksums of records and footer continue from the header's, so they are good only in their own
+/// segment. The durable sequence is the last operation known to be on disk when the record was
+/// appended: damage to an operation up to it cannot be a torn write. An unsealed segment may end in
+/// zeros that were written ahead.
 ///
 /// **On disk**: Docs/Formats.md, "Journal".
 enum JournalFormat {
   static let magic = Bytes("SPINEJNL".utf8)
-  static let version: UInt32 = 1
+  static let footerMagic = Bytes("SPINEJIX".utf8)
+  static let version: UInt32 = 2
   static let headerByteCount = 32
   static let recordHeaderByteCount = 25
   static let checksummedByteCount = 21
-  /// The only record type so far; persisted.
-  static let batchType: UInt8 = 1
+  static let footerByteCount = 24
   static let maximumPayloadByteCount = StoreLimits.batchByteCount + 16
+
+  /// What a record holds.
+  ///
+  /// The raw values are persisted.
+  enum RecordType: UInt8 {
+    /// A batch of operations, replayed after a crash.
+    case batch = 1
+    /// The keys and places of the segment's separated values; see ``SegmentIndex``.
+    case index = 2
+    /// Values that garbage collection moved here, as a batch of puts; never replayed.
+    case values = 3
+  }
 
   struct Header: Hashable {
     var number: FileNumber
@@ -36,26 +51,33 @@ enum JournalFormat {
     }
   }
 
+  /// The checksum that those of a segment's records continue from.
+  static func seed(_ header: ArraySlice<UInt8>) -> UInt32 {
+    CRC32C.checksum(header.prefix(headerByteCount - 4))
+  }
+
   /// The header of one record.
   struct RecordHeader {
     var payloadByteCount: Int
+    var type: RecordType
     var firstSequence: UInt64
-    var durableOffset: Int
+    var durableSequence: UInt64
     var checksum: UInt32
 
     /// Nil when the bytes at the offset cannot be a record that ends within `bytes`.
     init?(_ bytes: RawBytes, at offset: Int) {
       var reader = RawReader(bytes, at: offset)
-      guard let count = reader.fixed(UInt32.self), let type = reader.byte(),
+      guard let count = reader.fixed(UInt32.self), let tag = reader.byte(),
+        let type = RecordType(rawValue: tag),
         let sequence = reader.fixed(UInt64.self), let durable = reader.fixed(UInt64.self),
         let checksum = reader.fixed(UInt32.self),
-        type == batchType, Int(count) <= maximumPayloadByteCount,
-        Int(count) <= reader.remaining, durable < 1 << 40, sequence > 0,
+        Int(count) <= maximumPayloadByteCount, Int(count) <= reader.remaining, durable < sequence,
         sequence <= SequenceNumber.maximum.rawValue
       else { return nil }
       payloadByteCount = Int(count)
+      self.type = type
       firstSequence = sequence
-      durableOffset = Int(durable)
+      durableSequence = durable
       self.checksum = checksum
     }
 
@@ -69,5 +91,26 @@ enum JournalFormat {
     let payload = record.slice(
       recordHeaderByteCount, record.count &- recordHeaderByteCount)
     return CRC32C.checksum(payload, continuing: head)
+  }
+
+  static func footer(indexOffset: Int, seed: UInt32) -> Bytes {
+    var writer = ByteWriter(capacity: footerByteCount)
+    writer.write(fixed: UInt64(indexOffset))
+    writer.write(fixed: UInt32(0))
+    writer.write(fixed: CRC32C.checksum(writer.bytes, continuing: seed))
+    writer.write(raw: footerMagic)
+    return writer.bytes
+  }
+
+  /// The offset of the index record, if `bytes` are a good footer.
+  static func indexOffset(footer bytes: RawBytes, seed: UInt32) -> Int? {
+    guard bytes.count == footerByteCount else { return nil }
+    var reader = RawReader(bytes)
+    guard let offset = reader.fixed(UInt64.self), reader.fixed(UInt32.self) == 0,
+      let expected = reader.fixed(UInt32.self),
+      expected == CRC32C.checksum(bytes.slice(0, 12), continuing: seed),
+      Bytes(bytes.suffix(8)) == footerMagic
+    else { return nil }
+    return Int(clamping: offset)
   }
 }

@@ -2,28 +2,27 @@ import KVBase
 
 /// Reads one journal segment back after a crash.
 ///
-/// A record that is cut or does not match its checksum ends the segment. What that means depends on
-/// where it is: in the last segment, with nothing after it that was synced later, it is the torn
-/// tail of writes nobody was promised; anywhere else it is damage to durable bytes, and an error.
+/// A record that is cut or does not match its checksum ends the segment. What that means is for
+/// ``Recovery`` to say: writes that were never promised, or damage to durable bytes.
 struct JournalReader {
   /// What a segment held.
   struct Contents {
     var recordCount = 0
     var operationCount = 0
-    /// Bytes after the last good record that are given up.
-    var tornByteCount = 0
     var lastSequence: SequenceNumber
+    /// The largest durable sequence that a record vouches for.
+    var durableSequence: UInt64 = 0
+    /// Where the good part of the segment ends.
+    var endOffset = 0
+    /// Why it ends there; nil when the segment was sealed, or ends with a whole record.
+    var damage: StorageError?
   }
 
   let path: String
-  let isLast: Bool
 
-  /// The header, or nil when the last segment was torn before its header was durable.
+  /// The header, or nil when the segment was torn before its header was durable.
   func header(_ bytes: Bytes) throws(StorageError) -> JournalFormat.Header? {
-    guard bytes.count >= JournalFormat.headerByteCount else {
-      if isLast { return nil }
-      throw StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
-    }
+    guard bytes.count >= JournalFormat.headerByteCount else { return nil }
     let headerBytes = bytes[..<JournalFormat.headerByteCount]
     let found = CRC32C.checksum(headerBytes.dropLast(4))
     var reader = ByteReader(headerBytes)
@@ -35,7 +34,7 @@ struct JournalReader {
       let expected = try reader.readFixed(UInt32.self)
       guard expected == found else {
         // The header is durable before the first record is written.
-        if isLast, bytes.count == JournalFormat.headerByteCount { return nil }
+        if bytes.count == JournalFormat.headerByteCount { return nil }
         throw StorageError(
           .checksumMismatch, "damaged segment header", path: path, offset: 0, expected: expected,
           found: found)
@@ -53,91 +52,96 @@ struct JournalReader {
     }
   }
 
-  /// Calls `body` for each operation, in order, and checks that no sequence number is missing.
+  /// Calls `body` for each operation with the offset of its value, in order, up to the end of the good
+  /// part, and checks that no sequence number is missing.
   func read(
     _ bytes: Bytes, _ header: JournalFormat.Header,
-    _ body: (EntryView) throws(StorageError) -> Void
+    _ body: (EntryView, Int) throws(StorageError) -> Void
   ) throws(StorageError) -> Contents {
-    let seed = CRC32C.checksum(bytes[..<(JournalFormat.headerByteCount - 4)])
-    return try bytes.withRaw { (raw) throws(StorageError) in
-      var contents = Contents(
-        lastSequence: SequenceNumber(max(1, header.firstSequence.rawValue) - 1))
-      var offset = JournalFormat.headerByteCount
-      while offset < raw.count {
-        guard let record = JournalFormat.RecordHeader(raw, at: offset) else {
-          let error = StorageError(
-            .malformed, "damaged record header", path: path, offset: offset)
-          contents.tornByteCount = try tornByteCount(raw, offset, seed, error)
-          break
+    var contents = Contents(
+      lastSequence: SequenceNumber(max(1, header.firstSequence.rawValue) - 1))
+    let seed = JournalFormat.seed(bytes[...])
+    contents.endOffset = JournalFormat.headerByteCount
+    try bytes.withRaw { (raw) throws(StorageError) in
+      while contents.endOffset < raw.count {
+        let record: JournalRecord
+        do throws(StorageError) {
+          record = try JournalRecord(raw, at: contents.endOffset, seed: seed, path: path)
+        } catch {
+          if !isEnd(raw, contents.endOffset, seed) { contents.damage = error }
+          return
         }
-        let found = JournalFormat.checksum(raw.slice(offset, record.byteCount), seed: seed)
-        guard found == record.checksum else {
-          let error = StorageError(
-            .checksumMismatch, "damaged record", path: path, offset: offset,
-            expected: record.checksum, found: found)
-          contents.tornByteCount = try tornByteCount(raw, offset, seed, error)
-          break
-        }
-        try replay(record, raw, offset, &contents, body)
-        offset += record.byteCount
+        contents.durableSequence = max(contents.durableSequence, record.header.durableSequence)
+        if record.header.type == .batch { try replay(record, &contents, body) }
+        contents.endOffset = record.end
       }
-      return contents
     }
+    return contents
+  }
+
+  /// True when what follows is no record by intention: a footer, or zeros written ahead.
+  private func isEnd(_ raw: RawBytes, _ offset: Int, _ seed: UInt32) -> Bool {
+    let rest = RawBytes(rebasing: raw[offset...])
+    return JournalFormat.indexOffset(footer: rest, seed: seed) != nil || rest.isAllZero
   }
 
   private func replay(
-    _ record: JournalFormat.RecordHeader, _ raw: RawBytes, _ offset: Int,
-    _ contents: inout Contents, _ body: (EntryView) throws(StorageError) -> Void
+    _ record: JournalRecord, _ contents: inout Contents,
+    _ body: (EntryView, Int) throws(StorageError) -> Void
   ) throws(StorageError) {
-    guard record.firstSequence == contents.lastSequence.rawValue + 1 else {
+    guard record.header.firstSequence == contents.lastSequence.rawValue + 1 else {
       throw StorageError(
         .sequenceGap,
-        "a record begins with \(record.firstSequence) after \(contents.lastSequence)",
-        path: path, offset: offset)
+        "a record begins with \(record.header.firstSequence) after \(contents.lastSequence)",
+        path: path, offset: record.offset)
     }
-    let malformed = StorageError(.malformed, "damaged batch", path: path, offset: offset)
-    let payloadOffset = offset + JournalFormat.recordHeaderByteCount
-    var reader = RawReader(raw.slice(payloadOffset, record.payloadByteCount))
-    // An operation takes at least two bytes.
-    guard let count = reader.count(atMost: record.payloadByteCount / 2) else { throw malformed }
-    var batch = BatchReader(RawBytes(rebasing: reader.bytes[reader.position...]))
-    for index in 0..<count {
-      guard let entry = batch.next(sequence: record.firstSequence + UInt64(index)) else {
-        throw malformed
-      }
-      try body(entry)
-    }
-    guard batch.isAtEnd, count > 0 else { throw malformed }
+    let count = try record.forEachOperation(body)
     contents.recordCount += 1
     contents.operationCount += count
     contents.lastSequence = contents.lastSequence.advanced(by: count)
   }
 
-  /// The length of a torn tail that begins at `offset`, or `error` when it cannot be one.
-  private func tornByteCount(
-    _ raw: RawBytes, _ offset: Int, _ seed: UInt32, _ error: StorageError
-  ) throws(StorageError) -> Int {
-    guard isLast, !laterRecordVouches(raw, offset, seed) else { throw error }
-    return raw.count - offset
-  }
-
-  /// True when a good record after `offset` was appended when `offset` was already durable.
+  /// The largest durable sequence that any good record of the segment vouches for, and the first
+  /// sequence number of the first such record after `offset`.
   ///
   /// Every position is tried, since the damage may be to a length. The work is bounded: bytes that
   /// look like headers by accident are rare, and a forged flood of them exhausts the budget.
-  private func laterRecordVouches(_ raw: RawBytes, _ offset: Int, _ seed: UInt32) -> Bool {
-    var budget = 8 * raw.count
-    var position = offset + 1
-    while position + JournalFormat.recordHeaderByteCount < raw.count, budget > 0 {
-      if let record = JournalFormat.RecordHeader(raw, at: position),
-        record.durableOffset > offset
-      {
-        budget -= record.byteCount
-        let bytes = raw.slice(position, record.byteCount)
-        if JournalFormat.checksum(bytes, seed: seed) == record.checksum { return true }
+  func durableSequence(_ bytes: Bytes, from offset: Int) -> UInt64 {
+    guard bytes.count >= JournalFormat.headerByteCount else { return 0 }
+    let seed = JournalFormat.seed(bytes[...])
+    return bytes.withRaw { raw in
+      var budget = 8 * raw.count
+      var position = max(offset, JournalFormat.headerByteCount)
+      var durable: UInt64 = 0
+      while position + JournalFormat.recordHeaderByteCount <= raw.count, budget > 0 {
+        if let record = JournalFormat.RecordHeader(raw, at: position) {
+          budget -= record.byteCount
+          let bytes = raw.slice(position, record.byteCount)
+          if JournalFormat.checksum(bytes, seed: seed) == record.checksum {
+            durable = max(durable, record.durableSequence)
+            position += record.byteCount
+            continue
+          }
+        }
+        position += 1
       }
-      position += 1
+      return durable
     }
-    return false
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// True when every byte is zero.
+  var isAllZero: Bool {
+    var offset = 0
+    while offset + 8 <= count {
+      guard loadUnaligned(fromByteOffset: offset, as: UInt64.self) == 0 else { return false }
+      offset += 8
+    }
+    while offset < count {
+      guard self[offset] == 0 else { return false }
+      offset += 1
+    }
+    return true
   }
 }

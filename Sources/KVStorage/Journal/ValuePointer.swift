@@ -40,9 +40,38 @@ struct ValuePointer: Hashable {
     self.init(
       segment: FileNumber(segment), offset: offset, byteCount: count, checksum: checksum)
   }
+
+  /// Throws unless the bytes, read from the segment at `path`, are the value.
+  @inline(__always)
+  func verify(_ value: Bytes, _ path: String) throws(StorageError) {
+    let found = CRC32C.checksum(value)
+    guard found == checksum else {
+      throw StorageError(
+        .checksumMismatch, "damaged value", path: path, offset: offset, expected: checksum,
+        found: found)
+    }
+  }
 }
 
 extension EntryView {
+  /// The entry that refers to this one's value, which lies at `offset` of the segment; its memory is
+  /// the buffer's.
+  @inline(__always)
+  func separated(
+    in segment: FileNumber, at offset: Int, _ buffer: inout RawBuffer
+  ) -> EntryView {
+    buffer.removeAll()
+    buffer.append(value.slice(0, headByteCount))
+    ValuePointer(
+      segment: segment, offset: offset, byteCount: value.count,
+      checksum: CRC32C.checksum(value)
+    ).encode(into: &buffer)
+    var reference = self
+    reference.kind = .reference
+    reference.value = buffer.bytes
+    return reference
+  }
+
   /// The pointer of a reference; nil when the bytes after the head are none.
   @inline(__always)
   var pointer: ValuePointer? {

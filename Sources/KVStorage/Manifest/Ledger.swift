@@ -23,11 +23,14 @@ final class FileNumbers: Sendable {
 /// **Concurrency**: only the holder of the store's background lock may touch it.
 final class Ledger {
   let directory: String
+  let journalDirectory: String
   let options: StoreOptions
   let environment: TableEnvironment
   let fileNumbers: FileNumbers
   let counters: Counters
   private(set) var version: Version
+  /// The segments that entries of the tables may refer to.
+  private(set) var segments: SegmentSet
   private(set) var flushedSequence: SequenceNumber
   private(set) var journalNumber: FileNumber
   /// Where the next compaction of each level begins.
@@ -38,15 +41,18 @@ final class Ledger {
   private var obsoleteManifests: [FileNumber] = []
 
   init(
-    directory: String, options: StoreOptions, environment: TableEnvironment,
+    directory: String, journalDirectory: String, options: StoreOptions,
+    environment: TableEnvironment,
     fileNumbers: FileNumbers, counters: Counters, recovered: RecoveredManifest
   ) {
     self.directory = directory
+    self.journalDirectory = journalDirectory
     self.options = options
     self.environment = environment
     self.fileNumbers = fileNumbers
     self.counters = counters
     version = recovered.version
+    segments = recovered.segments
     flushedSequence = recovered.flushedSequence
     journalNumber = recovered.journalNumber
   }
@@ -57,14 +63,17 @@ final class Ledger {
 
   /// Records an edit durably and makes its version the current one.
   ///
-  /// The tables it adds are synced. On an error the version is unchanged, and the tables must be kept
-  /// until the store is opened again, since the edit may have reached the disk.
-  func apply(_ edit: VersionEdit) throws(StorageError) {
+  /// The files it adds are synced; `adding` are the segments among them. On an error the version is
+  /// unchanged, and the files must be kept until the store is opened again, since the edit may have
+  /// reached the disk.
+  func apply(_ edit: VersionEdit, adding: [Segment] = []) throws(StorageError) {
     var edit = edit
     edit.nextFileNumber = fileNumbers.peek
-    guard let next = version.applying(edit, ledger: directory) else {
-      preconditionFailure("an edit does not fit the version: \(edit)")
-    }
+    edit.addedSegments = adding.map(\.metadata)
+    let next = try next(&edit)
+    var segments = segments
+    for number in edit.removedSegments { segments.remove(number) }
+    for segment in adding { segments.insert(segment) }
     let flushed = edit.flushedSequence ?? flushedSequence
     let journal = edit.journalNumber ?? journalNumber
     if let manifest, !isManifestDoubtful, manifest.byteCount < options.manifestByteLimit {
@@ -73,23 +82,42 @@ final class Ledger {
         throw error
       }
     } else {
-      try startManifest(next, flushed, journal, isClean: edit.isCleanShutdown)
+      try startManifest(next, segments, flushed, journal, isClean: edit.isCleanShutdown)
     }
     let kept = Set(next.levels.joined().map(ObjectIdentifier.init))
     obsoleteTables += version.levels.joined().filter { !kept.contains(ObjectIdentifier($0)) }
     version = next
+    self.segments = segments
     flushedSequence = flushed
     journalNumber = journal
   }
 
+  /// The version after the edit, to which the range deletes that are thereby served are added.
+  private func next(_ edit: inout VersionEdit) throws(StorageError) -> Version {
+    func applied(_ edit: VersionEdit) -> Version {
+      guard let next = version.applying(edit, ledger: directory) else {
+        preconditionFailure("an edit does not fit the version: \(edit)")
+      }
+      return next
+    }
+    let next = applied(edit)
+    let served = next.ranges.isEmpty ? [] : next.servedRanges
+    guard !served.isEmpty else { return next }
+    edit.addedRanges.removeAll { served.contains($0.id) }
+    edit.removedRanges += served.filter { id in version.ranges.marks.contains { $0.id == id } }
+    return applied(edit)
+  }
+
   /// Writes a new manifest with the whole version and switches CURRENT to it.
   private func startManifest(
-    _ version: Version, _ flushed: SequenceNumber, _ journal: FileNumber, isClean: Bool
+    _ version: Version, _ segments: SegmentSet, _ flushed: SequenceNumber, _ journal: FileNumber,
+    isClean: Bool
   ) throws(StorageError) {
     isManifestDoubtful = true
     let number = fileNumbers.take()
     obsoleteManifests.append(number)
     var snapshot = version.snapshotEdit()
+    snapshot.addedSegments = segments.segments.map(\.metadata)
     snapshot.nextFileNumber = fileNumbers.peek
     snapshot.flushedSequence = flushed
     snapshot.journalNumber = journal

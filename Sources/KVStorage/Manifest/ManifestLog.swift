@@ -11,7 +11,7 @@ import KVBase
 /// **On disk**: Docs/Formats.md, "Manifest".
 enum ManifestFormat {
   static let magic = Bytes("SPINEMAN".utf8)
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let headerByteCount = 24
   static let recordHeaderByteCount = 8
   static let maximumPayloadByteCount = 64 << 20

@@ -3,6 +3,7 @@ import KVBase
 /// The state that a manifest describes.
 struct RecoveredManifest {
   var version = Version()
+  var segments = SegmentSet()
   var flushedSequence = SequenceNumber.zero
   var journalNumber = FileNumber(0)
   var nextFileNumber: UInt64 = 1
@@ -35,13 +36,18 @@ struct Recovery {
     var recovered = try replay(edits, path: path)
     recovered.tornByteCount = torn
     try requireTables(recovered.version)
+    for segment in recovered.segments.segments {
+      try require(
+        segment.path, byteCount: segment.metadata.byteCount, isExact: false,
+        "a segment that the manifest names is missing")
+    }
     return recovered
   }
 
   /// A store without CURRENT is a new one, unless there is data that CURRENT once led to.
   private func requireNoData() throws(StorageError) {
     let tables = try tableNumbers()
-    let segments = try segmentNumbers()
+    let segments = try segmentNumbers(.journal) + segmentNumbers(.values)
     guard tables.isEmpty, segments.isEmpty else {
       throw StorageError(
         .missingFile, "there is data, but CURRENT is missing", path: StorePaths.current(ledger))
@@ -53,6 +59,8 @@ struct Recovery {
   ) throws(StorageError) -> RecoveredManifest {
     var recovered = RecoveredManifest()
     var tables: [UInt64: VersionEdit.AddedTable] = [:]
+    var segments: [UInt64: SegmentMetadata] = [:]
+    var ranges: [RangeMark] = []
     for edit in edits {
       for removal in edit.removed {
         guard tables.removeValue(forKey: removal.number.rawValue)?.level == removal.level else {
@@ -60,6 +68,14 @@ struct Recovery {
         }
       }
       for addition in edit.added { tables[addition.table.number.rawValue] = addition }
+      for number in edit.removedSegments {
+        guard segments.removeValue(forKey: number.rawValue) != nil else {
+          throw StorageError(.malformed, "an edit removes what is not there", path: path)
+        }
+      }
+      for segment in edit.addedSegments { segments[segment.number.rawValue] = segment }
+      ranges.removeAll { edit.removedRanges.contains($0.id) }
+      ranges += edit.addedRanges
       recovered.flushedSequence = edit.flushedSequence ?? recovered.flushedSequence
       recovered.journalNumber = edit.journalNumber ?? recovered.journalNumber
       recovered.nextFileNumber = max(recovered.nextFileNumber, edit.nextFileNumber ?? 0)
@@ -67,32 +83,46 @@ struct Recovery {
     }
     var whole = VersionEdit()
     whole.added = tables.keys.sorted().compactMap { tables[$0] }
+    whole.addedRanges = ranges
     guard let version = Version().applying(whole, ledger: ledger) else {
       throw StorageError(.malformed, "the tables of a level overlap", path: path)
     }
     recovered.version = version
+    for number in segments.keys.sorted() {
+      guard let metadata = segments[number] else { continue }
+      recovered.segments.insert(
+        Segment(metadata, directory: journal, fileSystem: fileSystem))
+    }
     return recovered
   }
 
   private func requireTables(_ version: Version) throws(StorageError) {
     for table in version.levels.joined() {
-      guard try fileSystem.exists(table.path) else {
-        throw StorageError(
-          .missingFile, "an SSTable that the manifest names is missing", path: table.path)
-      }
-      let size = try fileSystem.size(table.path)
-      guard size == table.metadata.byteCount else {
-        throw StorageError(
-          .missingFile, "\(size) bytes instead of \(table.metadata.byteCount)", path: table.path,
-          offset: min(size, table.metadata.byteCount))
-      }
+      try require(
+        table.path, byteCount: table.metadata.byteCount, isExact: true,
+        "an SSTable that the manifest names is missing")
     }
   }
 
-  func segmentNumbers() throws(StorageError) -> [FileNumber] {
-    try fileSystem.list(journal).compactMap {
-      StorePaths.number($0, suffix: StorePaths.journalSuffix)
-    }.sorted()
+  /// A segment that was not sealed may be longer than its good part.
+  private func require(
+    _ path: String, byteCount: Int, isExact: Bool, _ message: String
+  ) throws(StorageError) {
+    guard try fileSystem.exists(path) else {
+      throw StorageError(.missingFile, message, path: path)
+    }
+    let size = try fileSystem.size(path)
+    guard isExact ? size == byteCount : size >= byteCount else {
+      throw StorageError(
+        .missingFile, "\(size) bytes instead of \(byteCount)", path: path,
+        offset: min(size, byteCount))
+    }
+  }
+
+  func segmentNumbers(_ kind: Segment.Kind) throws(StorageError) -> [FileNumber] {
+    let suffix = kind == .journal ? StorePaths.journalSuffix : StorePaths.valuesSuffix
+    return try fileSystem.list(journal).compactMap { StorePaths.number($0, suffix: suffix) }
+      .sorted()
   }
 
   func tableNumbers() throws(StorageError) -> [FileNumber] {
@@ -106,55 +136,9 @@ struct Recovery {
     let manifests = try fileSystem.list(ledger).compactMap {
       StorePaths.number($0, prefix: StorePaths.manifestPrefix)
     }
-    let used = try segmentNumbers() + tableNumbers() + manifests
+    let segments = try segmentNumbers(.journal) + segmentNumbers(.values)
+    let used = try segments + tableNumbers() + manifests
     return max(recovered.nextFileNumber, (used.map(\.rawValue).max() ?? 0) + 1)
-  }
-
-  /// Replays the journal into SSTables of level 0 and says where it ended.
-  ///
-  /// Nothing durable refers to the tables yet: a crash in here leaves the store as it was.
-  func replayJournal(
-    into ledger: Ledger, _ report: inout OpenReport
-  ) throws(StorageError) -> (tables: [TableMetadata], last: SequenceNumber) {
-    var replay = JournalReplay(ledger: ledger, last: ledger.flushedSequence)
-    let numbers = try segmentNumbers().filter { !($0 < ledger.journalNumber) }
-    for number in numbers {
-      let path = StorePaths.journalSegment(journal, number)
-      let reader = JournalReader(path: path, isLast: number == numbers.last)
-      let bytes = try fileSystem.readAll(path)
-      guard let header = try reader.header(bytes) else {
-        report.tornJournalByteCount += bytes.count
-        continue
-      }
-      try check(header, number, after: replay.last, path)
-      let contents = try reader.read(bytes, header) { (entry) throws(StorageError) in
-        try replay.apply(entry)
-      }
-      replay.last = contents.lastSequence
-      report.segmentsReplayed += contents.recordCount > 0 ? 1 : 0
-      report.recordsReplayed += contents.recordCount
-      report.operationsReplayed += contents.operationCount
-      report.tornJournalByteCount += contents.tornByteCount
-    }
-    try replay.flush()
-    return (replay.tables, replay.last)
-  }
-
-  private func check(
-    _ header: JournalFormat.Header, _ number: FileNumber, after last: SequenceNumber,
-    _ path: String
-  ) throws(StorageError) {
-    guard header.number == number else {
-      throw StorageError(
-        .malformed, "the segment says it is number \(header.number.rawValue)", path: path,
-        offset: 0)
-    }
-    guard header.firstSequence == last.advanced(by: 1) else {
-      throw StorageError(
-        .sequenceGap,
-        "the segment begins with \(header.firstSequence), the store ends with \(last)",
-        path: path, offset: 0)
-    }
   }
 
   /// Removes files that the store does not refer to; returns how many.
@@ -169,33 +153,12 @@ struct Recovery {
         leftovers.append(self.ledger + "/" + name)
       }
     }
-    leftovers += try segmentNumbers().filter { $0 < ledger.journalNumber }
-      .map { StorePaths.journalSegment(journal, $0) }
+    for kind in [Segment.Kind.journal, .values] {
+      leftovers += try segmentNumbers(kind)
+        .filter { $0 < ledger.journalNumber && ledger.segments[$0] == nil }
+        .map { StorePaths.segment(journal, $0, kind) }
+    }
     for path in leftovers { try fileSystem.remove(path) }
     return leftovers.count
-  }
-}
-
-/// Collects replayed operations in a memtable, and the full memtables as tables.
-private struct JournalReplay {
-  let ledger: Ledger
-  var last: SequenceNumber
-  var tables: [TableMetadata] = []
-  private var memtable = Memtable()
-
-  init(ledger: Ledger, last: SequenceNumber) {
-    self.ledger = ledger
-    self.last = last
-  }
-
-  mutating func apply(_ entry: EntryView) throws(StorageError) {
-    memtable.insert(entry)
-    if memtable.byteCount >= ledger.options.memtableByteLimit { try flush() }
-  }
-
-  mutating func flush() throws(StorageError) {
-    guard !memtable.isEmpty else { return }
-    tables.append(try ledger.writeTable(memtable))
-    memtable = Memtable()
   }
 }

@@ -3,12 +3,14 @@
 /// ```
 /// LOCK                      held while the store is open
 /// journal/000007.journal    segments of the journal
+/// journal/000009.values     segments that garbage collection wrote
 /// ledger/CURRENT            names the manifest
 /// ledger/MANIFEST-000005    the log of version edits
 /// ledger/000006.sst         SSTables
 /// ```
 enum StorePaths {
   static let journalSuffix = ".journal"
+  static let valuesSuffix = ".values"
   static let tableSuffix = ".sst"
   static let manifestPrefix = "MANIFEST-"
   static let temporarySuffix = ".tmp"
@@ -18,8 +20,10 @@ enum StorePaths {
   static func ledgerDirectory(_ root: String) -> String { root + "/ledger" }
   static func current(_ ledger: String) -> String { ledger + "/CURRENT" }
 
-  static func journalSegment(_ directory: String, _ number: FileNumber) -> String {
-    directory + "/" + number.padded + journalSuffix
+  static func segment(
+    _ directory: String, _ number: FileNumber, _ kind: Segment.Kind
+  ) -> String {
+    directory + "/" + number.padded + (kind == .journal ? journalSuffix : valuesSuffix)
   }
 
   static func table(_ ledger: String, _ number: FileNumber) -> String {

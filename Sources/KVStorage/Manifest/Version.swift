@@ -79,8 +79,13 @@ final class Version: Sendable {
   static let levelCount = 7
 
   let levels: [[TableFile]]
+  /// What is said of ranges of keys in these tables.
+  let ranges: RangeMarks
 
-  init(levels: [[TableFile]]) { self.levels = levels }
+  init(levels: [[TableFile]], ranges: RangeMarks = RangeMarks()) {
+    self.levels = levels
+    self.ranges = ranges
+  }
 
   convenience init() { self.init(levels: Array(repeating: [], count: Version.levelCount)) }
 
@@ -108,7 +113,11 @@ final class Version: Sendable {
     for level in 1..<levels.count {
       levels[level].sort { $0.smallestKey.lexicographicallyPrecedes($1.smallestKey) }
     }
-    let version = Version(levels: levels)
+    var marks = ranges.marks
+    if !edit.removedRanges.isEmpty { marks.removeAll { edit.removedRanges.contains($0.id) } }
+    marks += edit.addedRanges
+    let isSame = edit.removedRanges.isEmpty && edit.addedRanges.isEmpty
+    let version = Version(levels: levels, ranges: isSame ? ranges : RangeMarks(marks))
     return version.isConsistent ? version : nil
   }
 
@@ -121,28 +130,37 @@ final class Version: Sendable {
     }
   }
 
+  /// The range deletes of which no table carries a trace any more.
+  var servedRanges: [RangeMark.ID] {
+    ranges.marks.filter { mark in
+      mark.kind == .deleted
+        && !levels.joined().contains { mark.mayConcern($0.metadata.properties) }
+    }.map(\.id)
+  }
+
   /// The edit that makes this version from nothing.
   func snapshotEdit() -> VersionEdit {
     var edit = VersionEdit()
     for (level, files) in levels.enumerated() {
       edit.added += files.map { VersionEdit.AddedTable(level: level, table: $0.metadata) }
     }
+    edit.addedRanges = ranges.marks
     return edit
   }
 
   /// The newest entry of the key in any table.
   func find(
-    _ key: RawBytes, _ projection: Projection, _ environment: TableEnvironment
-  ) throws(StorageError) -> Table.Lookup {
+    _ key: RawBytes, _ environment: TableEnvironment
+  ) throws(StorageError) -> Lookup {
     let hash = BloomFilter.hash(key)
     for file in levels[0] where file.contains(key) {
-      let result = try file.table(environment).find(key, hash: hash, projection)
+      let result = try file.table(environment).find(key, hash: hash)
       guard case .absent = result else { return result }
     }
     for level in 1..<levels.count where !levels[level].isEmpty {
       let index = levels[level].firstIndex(notBefore: key)
       guard index < levels[level].count, levels[level][index].contains(key) else { continue }
-      let result = try levels[level][index].table(environment).find(key, hash: hash, projection)
+      let result = try levels[level][index].table(environment).find(key, hash: hash)
       guard case .absent = result else { return result }
     }
     return .absent

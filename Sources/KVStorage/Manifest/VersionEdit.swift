@@ -20,6 +20,10 @@ struct VersionEdit: Hashable {
   var journalNumber: FileNumber?
   var added: [AddedTable] = []
   var removed: [RemovedTable] = []
+  var addedSegments: [SegmentMetadata] = []
+  var removedSegments: [FileNumber] = []
+  var addedRanges: [RangeMark] = []
+  var removedRanges: [RangeMark.ID] = []
   /// The store was closed in order after this edit.
   var isCleanShutdown = false
 
@@ -40,6 +44,10 @@ struct VersionEdit: Hashable {
     case addTable = 4
     case removeTable = 5
     case cleanShutdown = 6
+    case addSegment = 7
+    case removeSegment = 8
+    case addRange = 9
+    case removeRange = 10
   }
 
   init() {}
@@ -67,8 +75,32 @@ struct VersionEdit: Hashable {
       writer.write(fixed: entry.table.checksum)
       entry.table.properties.encode(into: &writer)
     }
+    encodeSegmentsAndRanges(into: &writer)
     if isCleanShutdown { writer.write(Tag.cleanShutdown.rawValue) }
     return writer.bytes
+  }
+
+  private func encodeSegmentsAndRanges(into writer: inout ByteWriter) {
+    for number in removedSegments {
+      writer.write(Tag.removeSegment.rawValue)
+      writer.write(varint: number.rawValue)
+    }
+    for segment in addedSegments {
+      writer.write(Tag.addSegment.rawValue)
+      writer.write(segment.kind.rawValue)
+      writer.write(varint: segment.number.rawValue)
+      writer.write(count: segment.byteCount)
+      writer.write(count: segment.valueCount)
+      writer.write(count: segment.valueByteCount)
+    }
+    for id in removedRanges {
+      writer.write(Tag.removeRange.rawValue)
+      writer.write(varint: id.rawValue)
+    }
+    for range in addedRanges {
+      writer.write(Tag.addRange.rawValue)
+      range.encode(into: &writer)
+    }
   }
 
   init(decoding bytes: Bytes) throws(DecodingFailure) {
@@ -83,9 +115,26 @@ struct VersionEdit: Hashable {
         removed.append(RemovedTable(level: level, number: FileNumber(try reader.readVarint())))
       case .addTable: added.append(try VersionEdit.readTable(&reader))
       case .cleanShutdown: isCleanShutdown = true
-      case nil: throw reader.failure(expected: "a tag of version 1")
+      case .addSegment: addedSegments.append(try VersionEdit.readSegment(&reader))
+      case .removeSegment: removedSegments.append(FileNumber(try reader.readVarint()))
+      case .addRange: addedRanges.append(try RangeMark(decoding: &reader))
+      case .removeRange: removedRanges.append(RangeMark.ID(rawValue: try reader.readVarint()))
+      case nil: throw reader.failure(expected: "a tag of version 2")
       }
     }
+  }
+
+  private static func readSegment(
+    _ reader: inout ByteReader
+  ) throws(DecodingFailure) -> SegmentMetadata {
+    guard let kind = Segment.Kind(rawValue: try reader.readByte()) else {
+      throw reader.failure(expected: "a kind of segment")
+    }
+    return SegmentMetadata(
+      number: FileNumber(try reader.readVarint()), kind: kind,
+      byteCount: Int(clamping: try reader.readVarint()),
+      valueCount: Int(clamping: try reader.readVarint()),
+      valueByteCount: Int(clamping: try reader.readVarint()))
   }
 
   private static func readTable(

@@ -24,6 +24,8 @@ final class Memtable: @unchecked Sendable {
   private static let chunkByteCount = 256 << 10
   private static let linksOffset = 32
 
+  /// The range deletes among the operations.
+  let ranges = RangeList()
   private let head: Node
   private let height = Atomic<Int>(1)
   private let entryBytes = Atomic<Int>(0)
@@ -55,7 +57,7 @@ final class Memtable: @unchecked Sendable {
   /// The number of entries, all versions counted.
   var entryCount: Int { entries.load(ordering: .relaxed) }
 
-  var isEmpty: Bool { entryCount == 0 }
+  var isEmpty: Bool { entryCount == 0 && ranges.count == 0 }
 
   // MARK: Writing
 

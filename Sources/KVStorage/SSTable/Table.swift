@@ -173,17 +173,8 @@ final class Table: Sendable {
     return BlockHandle(offset: offset, count: count)
   }
 
-  /// What a lookup of one key found.
-  enum Lookup {
-    case absent
-    case deleted
-    case value(Bytes)
-  }
-
   /// Looks the key up; `hash` is its filter hash.
-  func find(
-    _ key: RawBytes, hash: UInt64, _ projection: Projection
-  ) throws(StorageError) -> Lookup {
+  func find(_ key: RawBytes, hash: UInt64) throws(StorageError) -> Lookup {
     if !filter.isEmpty, !filter.withRaw({ BloomFilter.mayContain(hash, $0) }) { return .absent }
     let location: BlockHandle
     switch index.search(key) {
@@ -192,20 +183,16 @@ final class Table: Sendable {
     case .malformed: throw malformedIndex()
     }
     let block = try block(location)
-    return try withExtendedLifetime(block) { () throws(StorageError) in
-      switch block.search(key) {
-      case .entry(let entry, true):
-        guard entry.kind == .put else { return .deleted }
-        switch projection {
-        case .keys: return .value([])
-        case .heads: return .value(Bytes(entry.value.prefix(entry.headByteCount)))
-        case .values: return .value(Bytes(entry.value))
-        }
-      case .entry, .beyondEnd: return .absent
-      case .malformed:
-        throw StorageError(
-          .malformed, "a block does not follow its format", path: path, offset: location.offset)
-      }
+    switch block.search(key) {
+    case .entry(let found, true):
+      let entry = EntryView(
+        key: key, value: found.value, headByteCount: found.headByteCount,
+        sequence: found.sequence, kind: found.kind, expiry: found.expiry)
+      return .found(entry, block)
+    case .entry, .beyondEnd: return .absent
+    case .malformed:
+      throw StorageError(
+        .malformed, "a block does not follow its format", path: path, offset: location.offset)
     }
   }
 
@@ -229,4 +216,11 @@ final class Table: Sendable {
         .checksumMismatch, "damaged file", path: path, offset: 0, expected: checksum, found: found)
     }
   }
+}
+
+/// What a lookup of one key found.
+enum Lookup {
+  case absent
+  /// The newest entry; its memory is valid while the block is held.
+  case found(EntryView, Block)
 }

@@ -22,6 +22,8 @@ final class TableBuilder {
   private var compressed = RawBuffer(capacity: 8 << 10)
   private var hashes: [UInt64] = []
   private var properties = TableFormat.Properties()
+  private var hasLasting = false
+  private var lastExpiry: UInt64 = 0
   private var fileOffset = 0
   private var checksum: UInt32 = 0
 
@@ -38,7 +40,7 @@ final class TableBuilder {
   func append(_ entry: EntryView) throws(StorageError) {
     if properties.entryCount == 0 { properties.smallestKey = Bytes(entry.key) }
     properties.entryCount += 1
-    if entry.kind == .delete { properties.tombstoneCount += 1 }
+    if entry.kind == .delete { properties.tombstoneCount += 1 } else { noteExpiry(entry.expiry) }
     properties.smallestSequence = min(properties.smallestSequence, entry.sequence)
     properties.largestSequence = max(properties.largestSequence, entry.sequence)
     if options.filterBitsPerKey > 0 { hashes.append(BloomFilter.hash(entry.key)) }
@@ -46,9 +48,15 @@ final class TableBuilder {
     if block.byteCount >= options.blockByteCount { try finishBlock() }
   }
 
+  private func noteExpiry(_ expiry: UInt64) {
+    if expiry == 0 { hasLasting = true }
+    lastExpiry = max(lastExpiry, expiry)
+  }
+
   /// Writes what is left, makes the file durable and describes it.
   func finish() throws(StorageError) -> Result {
     precondition(properties.entryCount > 0, "a table needs at least one entry")
+    if !hasLasting { properties.lastExpiry = lastExpiry }
     if !block.isEmpty { try finishBlock() }
     let noFilter = BlockHandle(offset: 0, count: 0)
     var filter = noFilter

@@ -94,6 +94,8 @@ enum TableFormat {
   struct Properties: Hashable {
     var entryCount = 0
     var tombstoneCount = 0
+    /// The last second at which an entry expires, if every entry does or is a tombstone; else 0.
+    var lastExpiry: UInt64 = 0
     var smallestSequence: UInt64 = .max
     var largestSequence: UInt64 = 0
     var smallestKey: Bytes = []
@@ -102,6 +104,7 @@ enum TableFormat {
     func encode(into writer: inout ByteWriter) {
       writer.write(count: entryCount)
       writer.write(count: tombstoneCount)
+      writer.write(varint: lastExpiry)
       writer.write(varint: smallestSequence)
       writer.write(varint: largestSequence)
       writer.write(smallestKey)
@@ -110,9 +113,13 @@ enum TableFormat {
 
     init() {}
 
+    /// True when no entry of the table counts any more.
+    func isExpired(at now: UInt64) -> Bool { lastExpiry != 0 && lastExpiry <= now }
+
     init(decoding reader: inout ByteReader) throws(DecodingFailure) {
       entryCount = Int(clamping: try reader.readVarint())
       tombstoneCount = Int(clamping: try reader.readVarint())
+      lastExpiry = try reader.readVarint()
       smallestSequence = try reader.readVarint()
       largestSequence = try reader.readVarint()
       smallestKey = try reader.readBytes()

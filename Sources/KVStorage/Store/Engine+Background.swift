@@ -4,21 +4,40 @@ import Synchronization
 /// Flushes, compactions and closing.
 extension Engine {
   func performBackgroundWork() throws(StorageError) -> Bool {
+    try performBackgroundWork(credit: GarbageCollector.stepByteCount)
+  }
+
+  /// Does one piece of work that is due; `credit` bytes are earned for garbage collection.
+  func performBackgroundWork(credit: Int) throws(StorageError) -> Bool {
     backgroundLock.lock()
     defer { backgroundLock.unlock() }
     try requireOpen()
-    ledger.removeObsoleteTables()
+    removeObsoleteFiles()
     if try flushOldest() { return true }
+    collector.earn(appended: counters.appendedBytes.load(ordering: .relaxed))
+    collector.earn(credit)
+    defer { isCollectionWaiting.store(collector.isWaiting, ordering: .relaxed) }
+    // Neither compaction nor collection may starve the other.
+    isCollectionNext.toggle()
+    if isCollectionNext {
+      if try collector.step(self) { return true }
+      return try compact()
+    }
+    if try compact() { return true }
+    return try collector.step(self)
+  }
+
+  private func compact() throws(StorageError) -> Bool {
     guard
       let compaction = CompactionPicker.pick(
-        ledger.version, options, ledger.compactionPointers)
+        ledger.version, options, ledger.compactionPointers, now: fileSystem.secondsSinceEpoch)
     else { return false }
     try CompactionJob(ledger, compaction).run { () throws(StorageError) in
       // A flush that waits for a long compaction would stall the writers.
       while try flushOldest() {}
       return !isStopping
     }
-    installVersion(dropping: nil)
+    install()
     return true
   }
 
@@ -27,45 +46,90 @@ extension Engine {
   /// Flushes the oldest sealed memtable to level 0; false when there is none.
   func flushOldest() throws(StorageError) -> Bool {
     guard let sealed = readState.immutables.last else { return false }
-    let table = try ledger.writeTable(sealed.memtable)
+    try syncSegments(through: sealed.lastSegment)
     var edit = VersionEdit()
-    edit.added = [.init(level: 0, table: table)]
+    if sealed.memtable.first != nil {
+      edit.added = [.init(level: 0, table: try ledger.writeTable(sealed.memtable))]
+    }
+    edit.addedRanges = sealed.memtable.ranges.marks
     edit.flushedSequence = sealed.lastSequence
-    edit.journalNumber = FileNumber(sealed.segment.rawValue + 1)
-    try ledger.apply(edit)
-    installVersion(dropping: sealed)
-    removeSegment(sealed.segment)
+    edit.journalNumber = FileNumber(sealed.lastSegment.rawValue + 1)
+    let kept = sealed.segments.filter { $0.metadata.valueCount > 0 }
+    try ledger.apply(edit, adding: kept)
+    let emptied = sealed.segments.filter { $0.metadata.valueCount == 0 }
+    install(flushed: sealed, retired: emptied)
     return true
   }
 
-  /// The manifest no longer needs the segment; if it cannot be removed now, the next open does it.
-  private func removeSegment(_ number: FileNumber) {
-    try? fileSystem.remove(
-      StorePaths.journalSegment(StorePaths.journalDirectory(root), number))
-  }
-
   /// Lets reads see the ledger's version, and lets stalled writers look again.
-  private func installVersion(dropping flushed: SealedMemtable?) {
+  private func install(flushed: SealedMemtable? = nil, retired: [Segment] = []) {
     let version = ledger.version
     state.withLock { state in
-      let immutables = state.immutables.filter { $0.segment != flushed?.segment }
-      state = ReadState(active: state.active, immutables: immutables, version: version)
+      var segments = state.segments
+      for segment in retired { segments.remove(segment.number) }
+      let immutables = state.immutables.filter { $0.lastSegment != flushed?.lastSegment }
+      state = state.replacing(
+        immutables: immutables, version: version, segments: segments,
+        flushCount: state.flushCount + (flushed == nil ? 0 : 1))
     }
-    ledger.removeObsoleteTables()
+    obsoleteSegments += retired
+    removeObsoleteFiles()
+    journalByteCount.store(
+      ledger.segments.segments.reduce(0) { $0 + $1.metadata.byteCount }, ordering: .relaxed)
     writeLock.withLock { writeLock.broadcast(.progress) }
+  }
+
+  /// Lets reads find values in a segment that the manifest names.
+  func install(segment: Segment) {
+    state.withLock { state in
+      var segments = state.segments
+      segments.insert(segment)
+      state = state.replacing(segments: segments)
+    }
+  }
+
+  /// No read that begins now looks into these segments, which the manifest does not name any more.
+  func retire(_ segments: [Segment]) { install(retired: segments) }
+
+  /// Removes the files that neither the manifest nor any reader refers to.
+  ///
+  /// What cannot be removed now is removed by the next open.
+  private func removeObsoleteFiles() {
+    ledger.removeObsoleteTables()
+    var kept: [Segment] = []
+    while var segment = obsoleteSegments.popLast() {
+      if isKnownUniquelyReferenced(&segment) {
+        try? fileSystem.remove(segment.path)
+      } else {
+        kept.append(segment)
+      }
+    }
+    obsoleteSegments = kept
   }
 
   /// The maintenance thread: works until there is nothing due, then waits to be asked.
   func runMaintenance() {
     while true {
+      var credit = 0
       writeLock.lock()
-      while !writer.isWorkRequested, !writer.isStopping { writeLock.wait(for: .work) }
+      while !writer.isWorkRequested, !writer.isStopping {
+        guard isCollectionWaiting.load(ordering: .relaxed) else {
+          writeLock.wait(for: .work)
+          continue
+        }
+        writeLock.wait(for: .work, milliseconds: 50)
+        credit = options.collectionByteRate / 20
+        break
+      }
       writer.isWorkRequested = false
       let isStopping = writer.isStopping
       writeLock.unlock()
       if isStopping { return }
       do throws(StorageError) {
-        while try performBackgroundWork() { if self.isStopping { return } }
+        while try performBackgroundWork(credit: credit) {
+          credit = 0
+          if self.isStopping { return }
+        }
       } catch {
         writeLock.withLock {
           writer.backgroundError = error
@@ -110,6 +174,7 @@ extension Engine {
       repeat {
         try writeGroup(sync: true, releasingLock: false)
       } while writer.synced < writer.last
+      try sealJournal()
     } catch {
       releaseLock()
       throw error
@@ -128,6 +193,10 @@ extension Engine {
     statistics.immutableMemtableByteCount = state.immutables.reduce(0) {
       $0 + $1.memtable.byteCount
     }
+    let segments = state.segments.segments.map(\.metadata).filter { $0.byteCount > 0 }
+    statistics.segmentCount = segments.count
+    statistics.segmentByteCount = segments.reduce(0) { $0 + $1.byteCount }
+    statistics.liveValueByteCount = state.segments.segments.reduce(0) { $0 + $1.liveByteCount }
     statistics.cacheHitCount = environment.cache.hitCount
     statistics.cacheMissCount = environment.cache.missCount
     statistics.cacheByteCount = environment.cache.byteCount

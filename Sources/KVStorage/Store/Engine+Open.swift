@@ -18,19 +18,22 @@ extension Engine {
     let environment = TableEnvironment(
       fileSystem: fileSystem, cache: BlockCache(byteLimit: options.blockCacheByteLimit))
     let ledger = Ledger(
-      directory: ledgerDirectory, options: options, environment: environment,
+      directory: ledgerDirectory, journalDirectory: journalDirectory, options: options,
+      environment: environment,
       fileNumbers: FileNumbers(next: try recovery.nextFileNumber(recovered)),
       counters: Counters(), recovered: recovered)
-    let replayed = try recovery.replayJournal(into: ledger, &report)
+    var replay = try JournalReplay(recovery, ledger)
+    let replayed = try replay.run(&report)
 
     // From here on the store changes. Until CURRENT is switched a crash leaves the old state, after
     // it the new one, which needs no journal; so this may be cut short at any point and repeated.
     var edit = VersionEdit()
     edit.added = replayed.tables.map { .init(level: 0, table: $0) }
+    edit.addedRanges = replayed.ranges
     edit.flushedSequence = replayed.last
     let segment = ledger.fileNumbers.take()
     edit.journalNumber = segment
-    try ledger.apply(edit)
+    try ledger.apply(edit, adding: replayed.segments)
     let journal = try JournalWriter(
       directory: journalDirectory,
       header: .init(number: segment, firstSequence: replayed.last.advanced(by: 1)),

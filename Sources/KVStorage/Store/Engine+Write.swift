@@ -9,9 +9,14 @@ extension Engine {
     defer { writeLock.unlock() }
     try makeRoom()
     guard !batch.isEmpty else { return writer.last }
+    apply(batch)
+    return writer.last
+  }
+
+  /// Appends the batch to the journal and the memtable; there is room.
+  private func apply(_ batch: WriteBatch) {
     let first = writer.last.advanced(by: 1)
-    writer.journal.append(batch, firstSequence: first)
-    let memtable = writer.active
+    let start = writer.journal.append(batch, firstSequence: first, durable: writer.synced)
     batch.operations.withRaw { operations in
       var reader = BatchReader(operations)
       var sequence = first.rawValue
@@ -19,7 +24,7 @@ extension Engine {
         guard let entry = reader.next(sequence: sequence) else {
           preconditionFailure("a write batch does not follow its own encoding")
         }
-        memtable.insert(entry)
+        insert(entry, valueOffset: start &+ entry.value.offset(in: operations))
         sequence &+= 1
       }
     }
@@ -27,6 +32,34 @@ extension Engine {
     visible.store(writer.last.rawValue, ordering: .releasing)
     counters.operations.wrappingAdd(batch.count, ordering: .relaxed)
     counters.appendedBytes.wrappingAdd(batch.byteCount, ordering: .relaxed)
+  }
+
+  private func insert(_ entry: EntryView, valueOffset: Int) {
+    switch entry.kind {
+    case .put where entry.value.count >= options.separationByteCount:
+      writer.journal.noteValue(entry.key, offset: valueOffset, byteCount: entry.value.count)
+      writer.active.insert(
+        entry.separated(in: writer.journal.header.number, at: valueOffset, &scratch))
+    case .put, .delete, .reference: writer.active.insert(entry)
+    case .deleteRange:
+      writer.active.ranges.insert(
+        RangeMark(
+          deleting: Bytes(entry.key), Bytes(entry.value), sequence: entry.sequence))
+    }
+  }
+
+  /// Appends those of the moved values' references whose keys have not changed since they were read;
+  /// returns the last sequence number used.
+  func append(_ moves: [CollectionRun.Move]) throws(StorageError) -> SequenceNumber {
+    writeLock.lock()
+    defer { writeLock.unlock() }
+    try makeRoom(stalling: false)
+    var batch = WriteBatch()
+    let state = readState
+    for move in moves where try move.isCurrent(state, last: writer.last.rawValue, self) {
+      batch.append(move)
+    }
+    if !batch.isEmpty { apply(batch) }
     return writer.last
   }
 
@@ -57,24 +90,40 @@ extension Engine {
   }
 
   /// Waits or works until a batch may be appended.
-  private func makeRoom() throws(StorageError) {
+  ///
+  /// Without `stalling` it does not wait for background work, and the memtable may grow beyond its
+  /// limit: for the background work itself.
+  private func makeRoom(stalling: Bool = true) throws(StorageError) {
     while true {
       try requireWritable()
       let mustWrite =
         writer.mustRetryWrite || writer.journal.pendingByteCount >= options.journalBufferByteLimit
-      let isFull = writer.active.byteCount >= options.memtableByteLimit
-      guard mustWrite || isFull else { return }
+      let isFull = isMemtableFull
+      let isLong = writer.isSealed || writer.journal.byteCount >= options.segmentByteLimit
+      guard mustWrite || isFull || isLong else { return }
       if writer.isWriting {
         writeLock.wait(for: .progress)
       } else if mustWrite {
         try writeGroup(sync: false, releasingLock: false)
+      } else if !isFull {
+        try startSegment()
       } else if isStalled(readState) {
+        guard stalling else { return }
         try stall()
       } else {
         try sealMemtable()
       }
     }
   }
+
+  private var isMemtableFull: Bool {
+    writer.active.byteCount >= options.memtableByteLimit
+      || writer.sealedByteCount + writer.journal.byteCount >= options.replayByteLimit
+      || writer.active.ranges.count >= Engine.rangeLimit
+  }
+
+  /// Range deletes of one memtable: reads go through all of them.
+  private static let rangeLimit = 64
 
   /// The stall rule: too many memtables wait for their flush, or level 0 has too many tables.
   private func isStalled(_ state: ReadState) -> Bool {
@@ -106,16 +155,18 @@ extension Engine {
   /// holds is not known any more, and a later success would not make it so.
   func writeGroup(sync: Bool, releasingLock: Bool) throws(StorageError) {
     let journal = writer.journal
+    let unsynced = writer.unsynced
     journal.beginGroup(through: writer.last)
     writer.isWriting = true
     if releasingLock { writeLock.unlock() }
     var failure: StorageError?
     var isPoisoned = false
     do throws(StorageError) {
-      try journal.writeGroup()
+      try journal.writeGroup(prefill: sync)
       if sync {
         isPoisoned = true
-        try journal.sync()
+        for segment in unsynced { try segment.sync() }
+        try journal.segment.sync()
         isPoisoned = false
         counters.journalSyncs.wrappingAdd(1, ordering: .relaxed)
       }
@@ -133,7 +184,7 @@ extension Engine {
     }
     counters.journalBytes.wrappingAdd(journal.endGroup(), ordering: .relaxed)
     guard sync else { return }
-    journal.durableOffset = journal.writtenOffset
+    forgetSynced(unsynced)
     writer.synced = max(writer.synced, journal.groupLastSequence)
   }
 
@@ -143,11 +194,25 @@ extension Engine {
       path: journal.path)
   }
 
+  private func forgetSynced(_ segments: [Segment]) {
+    for segment in segments { segment.closeForWriting() }
+    writer.unsynced.removeAll { segment in segments.contains { $0 === segment } }
+  }
+
   /// Makes the active memtable an immutable one and starts a memtable and a journal segment.
-  ///
-  /// The old segment is synced first: so only the last segment can have a torn tail.
   private func sealMemtable() throws(StorageError) {
-    try writeGroup(sync: true, releasingLock: false)
+    try startSegment()
+    installActive(Memtable(seed: writer.journal.header.number.rawValue))
+    writer.isWorkRequested = true
+    writeLock.broadcast(.work)
+  }
+
+  /// Ends the journal's segment and starts the next.
+  ///
+  /// The old one need not be durable yet: a sync goes through all segments in order, so that what is
+  /// durable is always a beginning of the journal.
+  private func startSegment() throws(StorageError) {
+    try sealJournal()
     let number = writer.reservedSegment ?? fileNumbers.take()
     writer.reservedSegment = number
     let journal = try JournalWriter(
@@ -155,20 +220,60 @@ extension Engine {
       header: .init(number: number, firstSequence: writer.last.advanced(by: 1)),
       fileSystem: fileSystem)
     writer.reservedSegment = nil
-    installActive(Memtable(seed: number.rawValue))
+    writer.isSealed = false
     writer.journal = journal
     writer.isWorkRequested = true
     writeLock.broadcast(.work)
+    state.withLock { state in
+      var segments = state.segments
+      segments.insert(journal.segment)
+      state = state.replacing(segments: segments)
+    }
   }
 
-  /// Seals the active memtable, whose segment is durable, in favour of a new one.
+  /// Writes the footer of the journal's segment, which then belongs to the active memtable.
+  ///
+  /// After a failure it may be called again.
+  func sealJournal() throws(StorageError) {
+    let journal = writer.journal
+    if !writer.isSealed {
+      journal.seal(nextSequence: writer.last.advanced(by: 1), durable: writer.synced)
+      writer.isSealed = true
+    }
+    while journal.byteCount > journal.writtenOffset {
+      try writeGroup(sync: false, releasingLock: false)
+    }
+    try journal.finish()
+    guard writer.sealedSegments.last !== journal.segment else { return }
+    writer.unsynced.append(journal.segment)
+    writer.sealedSegments.append(journal.segment)
+    writer.sealedByteCount += journal.byteCount
+  }
+
+  /// Seals the active memtable, all of whose segments are sealed, in favour of a new one.
   func installActive(_ memtable: Memtable) {
     let sealed = SealedMemtable(
-      memtable: writer.active, segment: writer.journal.header.number, lastSequence: writer.last)
+      memtable: writer.active, segments: writer.sealedSegments, lastSequence: writer.last)
+    writer.sealedSegments = []
+    writer.sealedByteCount = 0
     state.withLock {
-      $0 = ReadState(
-        active: memtable, immutables: [sealed] + $0.immutables, version: $0.version)
+      $0 = $0.replacing(active: memtable, immutables: [sealed] + $0.immutables)
     }
     writer.active = memtable
+  }
+
+  /// Makes the sealed segments up to a number durable, beside all writing.
+  func syncSegments(through number: FileNumber) throws(StorageError) {
+    let segments = writeLock.withLock { writer.unsynced.filter { !(number < $0.number) } }
+    do throws(StorageError) {
+      for segment in segments { try segment.sync() }
+    } catch {
+      throw writeLock.withLock {
+        let poison = writer.poison ?? poisoned(error, writer.journal)
+        writer.poison = poison
+        return poison
+      }
+    }
+    writeLock.withLock { forgetSynced(segments) }
   }
 }

@@ -1,31 +1,10 @@
 import KVBase
 import Synchronization
 
-/// Where reads look: replaced as a whole when a memtable is sealed or flushed or tables change.
-final class ReadState: Sendable {
-  let active: Memtable
-  /// Sealed memtables, newest first.
-  let immutables: [SealedMemtable]
-  let version: Version
-
-  init(active: Memtable, immutables: [SealedMemtable], version: Version) {
-    self.active = active
-    self.immutables = immutables
-    self.version = version
-  }
-}
-
-/// A memtable that gets no more entries, and the journal segment that holds the same.
-struct SealedMemtable: Sendable {
-  var memtable: Memtable
-  var segment: FileNumber
-  var lastSequence: SequenceNumber
-}
-
 /// The parts of an open store and the locks around them.
 ///
 /// **Concurrency**: three locks, taken in this order.
-/// 1. `backgroundLock`: held by whoever flushes or compacts; guards `ledger`.
+/// 1. `backgroundLock`: held by whoever flushes, compacts or collects; guards `ledger`, `collector`.
 /// 2. `writeLock`: held while a batch is applied; guards `writer`. Released during the write and sync
 ///    of a group of records (`isWriting` says so), so that the next group can collect meanwhile.
 /// 3. `state`: held for the moment in which the read state is fetched or replaced.
@@ -34,7 +13,7 @@ struct SealedMemtable: Sendable {
 /// tables of that state were visible before, and a batch is never split between memtables, so what
 /// it sees is the store after some whole batch.
 final class Engine: @unchecked Sendable {
-  // `ledger` and `writer` are guarded as said above; the rest is immutable or thread-safe.
+  // `ledger`, `collector`, `writer` and `scratch` are guarded as said above; the rest is immutable or thread-safe.
   let root: String
   let options: StoreOptions
   let environment: TableEnvironment
@@ -46,17 +25,33 @@ final class Engine: @unchecked Sendable {
   let backgroundLock = Monitor()
   let writeLock = Monitor()
   let ledger: Ledger
+  let collector: GarbageCollector
+  /// Guarded by the background lock, as are the next two.
+  var obsoleteSegments: [Segment] = []
+  var isCollectionNext = false
+  /// Bytes of the segments in the manifest.
+  let journalByteCount = Atomic<Int>(0)
+  let isCollectionWaiting = Atomic<Bool>(false)
   var writer: Writer
+  /// For the entry being inserted; guarded by the write lock.
+  var scratch = RawBuffer()
   private let lock = Mutex<(any FileLock)?>(nil)
 
   /// What the write lock guards.
   struct Writer {
     var journal: JournalWriter
     var active: Memtable
+    /// The sealed segments of the active memtable, oldest first, and the bytes in them.
+    var sealedSegments: [Segment] = []
+    var sealedByteCount = 0
+    /// The sealed segments that may not be durable yet, oldest first.
+    var unsynced: [Segment] = []
     var last: SequenceNumber
     var synced: SequenceNumber
     /// The number for the next segment, kept when creating it failed so that no half segment stays.
     var reservedSegment: FileNumber?
+    /// The journal has its footer: nothing may be appended before the next segment is there.
+    var isSealed = false
     var isWriting = false
     /// The last write of a group failed and must be repeated before anything is appended.
     var mustRetryWrite = false
@@ -77,7 +72,13 @@ final class Engine: @unchecked Sendable {
     counters = ledger.counters
     fileNumbers = ledger.fileNumbers
     let active = Memtable(seed: journal.header.number.rawValue)
-    state = Mutex(ReadState(active: active, immutables: [], version: ledger.version))
+    var segments = ledger.segments
+    segments.insert(journal.segment)
+    state = Mutex(
+      ReadState(
+        active: active, immutables: [], version: ledger.version, segments: segments,
+        flushCount: 0))
+    collector = GarbageCollector(ledger)
     visible = Atomic(last.rawValue)
     writer = Writer(journal: journal, active: active, last: last, synced: last)
     self.lock.withLock { $0 = lock }
@@ -94,35 +95,6 @@ final class Engine: @unchecked Sendable {
   func requireOpen() throws(StorageError) {
     if isClosed.load(ordering: .relaxed) {
       throw StorageError(.closed, "the store is closed", path: root)
-    }
-  }
-
-  // MARK: Reading
-
-  func find(_ key: Bytes, _ projection: Projection) throws(StorageError) -> Bytes? {
-    try requireOpen()
-    let state = readState
-    return try find(key, projection, state, at: visible.load(ordering: .acquiring))
-  }
-
-  func find(
-    _ key: Bytes, _ projection: Projection, _ state: ReadState, at sequence: UInt64
-  ) throws(StorageError) -> Bytes? {
-    // The memtables' memory is only safe while the state lives.
-    defer { withExtendedLifetime(state) {} }
-    return try key.withRaw { (key) throws(StorageError) in
-      var entry = state.active.find(key, at: sequence)
-      if entry == nil {
-        for sealed in state.immutables {
-          entry = sealed.memtable.find(key, at: sequence)
-          if entry != nil { break }
-        }
-      }
-      if let entry { return entry.kind == .delete ? nil : entry.projected(projection) }
-      switch try state.version.find(key, projection, environment) {
-      case .value(let value): return value
-      case .deleted, .absent: return nil
-      }
     }
   }
 

@@ -43,6 +43,8 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let invalidOptions = Code(rawValue: 1015)
     /// Sequence numbers are missing between two parts of the store.
     public static let sequenceGap = Code(rawValue: 1016)
+    /// Entries of a range of keys are lost, so that what is asked for cannot be known.
+    public static let damagedRange = Code(rawValue: 1017)
 
     /// Every code, its name and whether the same call can succeed later without a reopen.
     package static let all: [(code: Code, name: String, isRetryable: Bool)] = [
@@ -54,6 +56,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
       (.valueTooLarge, "valueTooLarge", false), (.batchTooLarge, "batchTooLarge", false),
       (.journalPoisoned, "journalPoisoned", false), (.closed, "closed", false),
       (.invalidOptions, "invalidOptions", false), (.sequenceGap, "sequenceGap", false),
+      (.damagedRange, "damagedRange", false),
     ]
 
     /// The error in one line.
@@ -92,7 +95,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   /// True for damage to stored bytes, as opposed to a fault of the environment or of the caller.
   public var isCorruption: Bool {
     switch code {
-    case .checksumMismatch, .malformed, .missingFile, .sequenceGap: true
+    case .checksumMismatch, .malformed, .missingFile, .sequenceGap, .damagedRange: true
     default: false
     }
   }

@@ -54,14 +54,37 @@ public final class Store: Sendable {
   // MARK: Reading
 
   /// The value of a key; nil when it has none.
-  public func get(_ key: Bytes) throws(StorageError) -> Bytes? { try engine.find(key, .values) }
+  public func get(_ key: Bytes) throws(StorageError) -> Bytes? {
+    var value = Bytes()
+    return try get(key, into: &value) ? value : nil
+  }
+
+  /// Replaces the buffer's contents by the value of a key; false when the key has none.
+  ///
+  /// Allocates nothing while the buffer's capacity suffices.
+  public func get(_ key: Bytes, into buffer: inout Bytes) throws(StorageError) -> Bool {
+    try engine.find(key, .values, into: &buffer)
+  }
 
   /// The head of a key's value: the first bytes, as many as the put declared; nil without a value.
-  public func head(_ key: Bytes) throws(StorageError) -> Bytes? { try engine.find(key, .heads) }
+  ///
+  /// It costs the same for a large value as for a small one.
+  public func head(_ key: Bytes) throws(StorageError) -> Bytes? {
+    var value = Bytes()
+    return try head(key, into: &value) ? value : nil
+  }
+
+  /// Replaces the buffer's contents by the head of a key's value; false when the key has none.
+  ///
+  /// Allocates nothing while the buffer's capacity suffices.
+  public func head(_ key: Bytes, into buffer: inout Bytes) throws(StorageError) -> Bool {
+    try engine.find(key, .heads, into: &buffer)
+  }
 
   /// True when the key has a value.
   public func contains(_ key: Bytes) throws(StorageError) -> Bool {
-    try engine.find(key, .keys) != nil
+    var nothing = Bytes()
+    return try engine.find(key, .keys, into: &nothing)
   }
 
   /// The store as it is now, for reads that must agree with each other.

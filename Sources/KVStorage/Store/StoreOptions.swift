@@ -6,6 +6,20 @@ public struct StoreOptions: Hashable, Sendable {
   public var memtableByteLimit = 16 << 20
   /// Sealed memtables that may wait for their flush before appending stalls.
   public var immutableMemtableLimit = 2
+  /// Values of at least this many bytes stay in the journal, and the ledger refers to them; smaller
+  /// ones are in both. `Int.max` keeps all values in the ledger.
+  public var separationByteCount = 4 << 10
+  /// Bytes after which the journal begins a new segment.
+  public var segmentByteLimit = 64 << 20
+  /// Bytes of the journal, per memtable, that opening after a crash may have to read; the memtable is
+  /// flushed when they are exceeded.
+  public var replayByteLimit = 512 << 20
+  /// How large the journal's segments may be, as a multiple of the live values in them, before garbage
+  /// collection moves live values out of the emptiest.
+  public var spaceAmplificationLimit = 1.35
+  /// Bytes a second that garbage collection may move although nobody appends, on a store with a thread
+  /// of its own; while others append it may move twice as much as they do.
+  public var collectionByteRate = 32 << 20
   /// Bytes of the journal held in memory before they are written (not synced).
   public var journalBufferByteLimit = 1 << 20
   /// Uncompressed bytes after which a block of an SSTable is closed.
@@ -58,6 +72,13 @@ public struct StoreOptions: Hashable, Sendable {
     }
     try require(memtableByteLimit > 0, "memtableByteLimit is \(memtableByteLimit)")
     try require(immutableMemtableLimit > 0, "immutableMemtableLimit is \(immutableMemtableLimit)")
+    try require(separationByteCount > 0, "separationByteCount is \(separationByteCount)")
+    try require(
+      segmentByteLimit > 0 && segmentByteLimit < 1 << 38, "segmentByteLimit is \(segmentByteLimit)")
+    try require(replayByteLimit > 0, "replayByteLimit is \(replayByteLimit)")
+    try require(collectionByteRate > 0, "collectionByteRate is \(collectionByteRate)")
+    try require(
+      spaceAmplificationLimit > 1, "spaceAmplificationLimit is \(spaceAmplificationLimit)")
     try require(journalBufferByteLimit > 0, "journalBufferByteLimit is \(journalBufferByteLimit)")
     try require(
       blockByteCount > 0 && blockByteCount <= 16 << 20, "blockByteCount is \(blockByteCount)")

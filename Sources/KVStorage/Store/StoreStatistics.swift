@@ -30,6 +30,16 @@ public struct StoreStatistics: Hashable, Sendable {
   public var compactionWrittenByteCount = 0
   /// Compactions, moves of a table to the next level included.
   public var compactionCount = 0
+  /// Bytes of segments written by garbage collection.
+  public var collectionWrittenByteCount = 0
+  /// Runs of garbage collection.
+  public var collectionCount = 0
+  /// Segments of the journal that hold values.
+  public var segmentCount = 0
+  /// Bytes of those segments.
+  public var segmentByteCount = 0
+  /// Bytes of live values in them, estimated.
+  public var liveValueByteCount = 0
   /// How often an append had to wait for background work.
   public var stallCount = 0
   /// Block lookups answered by the cache.
@@ -84,6 +94,8 @@ final class Counters: Sendable {
   let compactionBytes = Atomic<Int>(0)
   let compactions = Atomic<Int>(0)
   let stalls = Atomic<Int>(0)
+  let collectedBytes = Atomic<Int>(0)
+  let collections = Atomic<Int>(0)
   let obsoleteFiles = Atomic<Int>(0)
 
   func fill(_ statistics: inout StoreStatistics) {
@@ -96,6 +108,8 @@ final class Counters: Sendable {
     statistics.compactionReadByteCount = compactionReadBytes.load(ordering: .relaxed)
     statistics.compactionWrittenByteCount = compactionBytes.load(ordering: .relaxed)
     statistics.compactionCount = compactions.load(ordering: .relaxed)
+    statistics.collectionCount = collections.load(ordering: .relaxed)
+    statistics.collectionWrittenByteCount = collectedBytes.load(ordering: .relaxed)
     statistics.stallCount = stalls.load(ordering: .relaxed)
     statistics.obsoleteFileCount = obsoleteFiles.load(ordering: .relaxed)
   }

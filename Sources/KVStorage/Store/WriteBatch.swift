@@ -63,6 +63,22 @@ public struct WriteBatch: Sendable {
     count += 1
   }
 
+  /// Adds the operation that makes a key refer to a copy of its value, or forgets its expired value.
+  mutating func append(_ move: CollectionRun.Move) {
+    guard let pointer = move.pointer else { return delete(move.key) }
+    var value = RawBuffer(capacity: move.head.count + ValuePointer.maximumByteCount)
+    move.head.withRaw { value.append($0) }
+    pointer.encode(into: &value)
+    operations.append(
+      EntryKind.reference.rawValue | (move.expiry == 0 ? 0 : EntryKind.expiryFlag))
+    append(move.key)
+    if move.expiry != 0 { append(varint: move.expiry) }
+    append(varint: UInt64(value.count))
+    append(varint: UInt64(move.head.count))
+    operations.append(contentsOf: value.bytes)
+    count += 1
+  }
+
   /// Empties the batch and keeps its memory.
   public mutating func removeAll() {
     count = 0
@@ -127,15 +143,6 @@ struct EntryView {
   /// True when the entry expires no later than `now`.
   @inline(__always)
   func isExpired(at now: UInt64) -> Bool { expiry != 0 && expiry <= now }
-
-  /// The part of the value that the projection asks for.
-  func projected(_ projection: Projection) -> Bytes {
-    switch projection {
-    case .keys: []
-    case .heads: Bytes(value.prefix(headByteCount))
-    case .values: Bytes(value)
-    }
-  }
 }
 
 /// Which part of a value a read returns.

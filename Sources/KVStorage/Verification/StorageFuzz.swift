@@ -40,7 +40,7 @@ package enum StorageFuzz {
       try? table.verify(byteCount: bytes.count, checksum: 0)
       for key in [Bytes("alpha".utf8), [], Bytes(repeating: 0xFF, count: 9)] {
         try key.withRaw { (key) throws(StorageError) in
-          _ = try table.find(key, hash: BloomFilter.hash(key), .values)
+          _ = try table.find(key, hash: BloomFilter.hash(key))
         }
       }
       for readsAll in [false, true] {
@@ -49,7 +49,7 @@ package enum StorageFuzz {
         // Overlapping handles may make a table look longer than its file.
         var steps = 0
         while cursor.isValid, steps < 100_000 {
-          _ = cursor.entry.projected(.heads)
+          _ = cursor.entry.pointer
           try cursor.next()
           steps += 1
         }
@@ -58,16 +58,23 @@ package enum StorageFuzz {
   }
 
   private static func fuzzJournal(_ bytes: Bytes) {
-    for isLast in [true, false] {
-      let reader = JournalReader(path: "/journal", isLast: isLast)
-      do throws(StorageError) {
-        guard let header = try reader.header(bytes) else { continue }
-        let memtable = Memtable()
-        _ = try reader.read(bytes, header) { (entry) throws(StorageError) in
-          memtable.insert(entry)
-        }
-      } catch {}
-    }
+    let reader = JournalReader(path: "/journal")
+    _ = reader.durableSequence(bytes, from: 0)
+    do throws(StorageError) {
+      guard let header = try reader.header(bytes) else { return }
+      let memtable = Memtable()
+      _ = try reader.read(bytes, header) { (entry, _) throws(StorageError) in
+        if entry.kind != .deleteRange { memtable.insert(entry) }
+      }
+      let fileSystem = CrashableFileSystem()
+      try fileSystem.createDirectory("/journal")
+      let metadata = SegmentMetadata(
+        number: header.number, kind: .journal, byteCount: bytes.count, valueCount: 1,
+        valueByteCount: 1)
+      let segment = Segment(metadata, directory: "/journal", fileSystem: fileSystem)
+      try fileSystem.createFile(segment.path, contents: bytes)
+      _ = try SegmentIndex(of: segment)
+    } catch {}
   }
 
   private static func fuzzManifest(_ bytes: Bytes) {
@@ -90,6 +97,8 @@ package enum StorageFuzz {
     bytes.withRaw { raw in
       var batch = BatchReader(raw)
       while !batch.isAtEnd, batch.next(sequence: 1) != nil {}
+      _ = SegmentIndex(decoding: raw)
+      _ = ValuePointer(decoding: raw)
       if BloomFilter.isValid(raw) { _ = BloomFilter.mayContain(99, raw) }
     }
     for encoding: UInt8 in [0, 1, 2] {
@@ -150,9 +159,9 @@ package enum StorageFuzz {
       .encode()
     var writer = ByteWriter()
     writer.write(fixed: UInt32(payload.count))
-    writer.write(JournalFormat.batchType)
+    writer.write(JournalFormat.RecordType.batch.rawValue)
     writer.write(fixed: UInt64(1))
-    writer.write(fixed: UInt64(JournalFormat.headerByteCount))
+    writer.write(fixed: UInt64(0))
     let seed = CRC32C.checksum(header.dropLast(4))
     let head = CRC32C.checksum(writer.bytes, continuing: seed)
     writer.write(fixed: CRC32C.checksum(payload, continuing: head))
@@ -185,9 +194,10 @@ package enum StorageFuzz {
         directory: "/journal",
         header: .init(number: FileNumber(3), firstSequence: SequenceNumber(10)),
         fileSystem: fileSystem)
-      writer.append(sampleBatch(), firstSequence: SequenceNumber(10))
+      _ = writer.append(
+        sampleBatch(), firstSequence: SequenceNumber(10), durable: SequenceNumber(9))
       writer.beginGroup(through: SequenceNumber(12))
-      try writer.writeGroup()
+      try writer.writeGroup(prefill: false)
     }
   }
 

@@ -1,0 +1,132 @@
+import KVBase
+
+/// Gives back the space of values that are no longer live, by moving the live rest of the emptiest
+/// segments into new ones.
+///
+/// A value is live while the newest entry of its key refers to it. How much of a segment is live is
+/// estimated from a sample of its keys; only the victims are gone through key by key. Moving goes in
+/// small steps between flushes and compactions:
+///
+/// 1. Copy the live values of the victims to a segment of values; sync it; record it in the manifest.
+/// 2. Append references to the copies to the journal, each only if its key has not changed meanwhile.
+/// 3. Once these are durable, remove the victims from the manifest, then their files, when no read
+///    state knows them any more.
+///
+/// A crash between two steps leaves at worst copies that nothing refers to: the next estimate finds
+/// them empty.
+///
+/// **Concurrency**: only the holder of the store's background lock may touch it.
+///
+/// **Source**: the journal's compaction of leveled; victims by the greedy rule of Rosenblum and
+/// Ousterhout, *The design and implementation of a log-structured file system* (1992).
+final class GarbageCollector {
+  private let ledger: Ledger
+  private var run: CollectionRun?
+  /// Where the next estimate begins.
+  private var nextEstimate = FileNumber(0)
+  private var unestimatedByteCount = 0
+  private var appendedByteCount = 0
+  /// Bytes that may be moved before more are earned.
+  private(set) var credit = GarbageCollector.creditLimit
+
+  private static let creditLimit = 64 << 20
+  /// What one step may move.
+  static let stepByteCount = 4 << 20
+  private static let samplesPerSegment = 100
+  /// Segments with less garbage are left alone: emptying one would move nearly all of it.
+  private static let smallestGarbageShare = 0.05
+
+  init(_ ledger: Ledger) { self.ledger = ledger }
+
+  private var options: StoreOptions { ledger.options }
+
+  /// Earns credit for bytes that writers appended: twice as many may be moved.
+  ///
+  /// In a store overwritten evenly at the default limit, about one byte is moved for each appended.
+  func earn(appended total: Int) {
+    let grown = total - appendedByteCount
+    appendedByteCount = total
+    unestimatedByteCount += grown
+    earn(2 * grown)
+  }
+
+  func earn(_ byteCount: Int) {
+    credit = min(GarbageCollector.creditLimit, credit + byteCount)
+  }
+
+  /// Does a step of collection; false when nothing is due.
+  func step(_ engine: Engine) throws(StorageError) -> Bool {
+    if run == nil {
+      try estimate(engine)
+      guard let victims = pickVictims() else { return false }
+      run = CollectionRun(victims, ledger)
+    }
+    guard credit > 0, let run else { return false }
+    do throws(StorageError) {
+      let moved = try run.step(engine, byteLimit: GarbageCollector.stepByteCount)
+      credit -= moved
+      if run.isDone { self.run = nil }
+      return true
+    } catch {
+      run.discard()
+      self.run = nil
+      throw error
+    }
+  }
+
+  /// True when a collection is under way or due, whether or not there is credit for it.
+  var isWaiting: Bool { run != nil && credit <= 0 }
+
+  // MARK: Estimating
+
+  /// Estimates some segments anew: all of them in the time that the journal grows by an eighth.
+  private func estimate(_ engine: Engine) throws(StorageError) {
+    let segments = ledger.segments.segments
+    let total = segments.reduce(0) { $0 + $1.metadata.byteCount }
+    guard total > 0, unestimatedByteCount > 0 else { return }
+    let share = min(1, 8 * Double(unestimatedByteCount) / Double(total))
+    let count = Int((share * Double(segments.count)).rounded(.up))
+    unestimatedByteCount = 0
+    let start = segments.firstIndex { !($0.number < nextEstimate) } ?? 0
+    for index in 0..<min(count, segments.count) {
+      let segment = segments[(start + index) % segments.count]
+      try estimate(segment, engine)
+      nextEstimate = FileNumber(segment.number.rawValue + 1)
+    }
+  }
+
+  private func estimate(_ segment: Segment, _ engine: Engine) throws(StorageError) {
+    let values = try SegmentIndex(of: segment).values
+    let state = engine.readState
+    let stride = max(1, values.count / GarbageCollector.samplesPerSegment)
+    var seen = 0
+    var live = 0
+    for index in Swift.stride(from: 0, to: values.count, by: stride) {
+      let value = values[index]
+      seen += value.byteCount
+      if try engine.reference(to: value, in: segment, state) != nil { live += value.byteCount }
+    }
+    segment.liveness = seen == 0 ? 0 : Double(live) / Double(seen)
+  }
+
+  // MARK: Picking
+
+  /// The segments to empty: none while the journal is within its limit, else those with the smallest
+  /// live share, together no more live bytes than one segment holds. Empty ones are always taken.
+  private func pickVictims() -> [Segment]? {
+    let segments = ledger.segments.segments
+    let total = segments.reduce(0) { $0 + $1.metadata.byteCount }
+    let live = segments.reduce(0) { $0 + $1.liveByteCount }
+    let isOver = Double(total) > options.spaceAmplificationLimit * Double(live)
+    let least = isOver ? GarbageCollector.smallestGarbageShare : 1
+    var victims: [Segment] = []
+    var moved = 0
+    for segment in segments.sorted(by: { $0.garbageShare > $1.garbageShare })
+    where segment.garbageShare >= least {
+      moved += segment.liveByteCount
+      if !victims.isEmpty, moved > options.segmentByteLimit / 2 { break }
+      victims.append(segment)
+    }
+    return victims.isEmpty ? nil : victims
+  }
+}

@@ -1,0 +1,61 @@
+import KVBase
+
+/// Reads a segment that is complete: its index, or all of its records.
+struct SegmentReader {
+  private let segment: Segment
+
+  init(_ segment: Segment) { self.segment = segment }
+
+  private var path: String { segment.path }
+
+  /// The index that was written when the segment was sealed; nil when it was not, or when the index is
+  /// damaged, in which case the records say the same.
+  func storedIndex() throws(StorageError) -> SegmentIndex? {
+    let byteCount = segment.readableByteCount
+    let footerOffset = byteCount - JournalFormat.footerByteCount
+    guard footerOffset >= JournalFormat.headerByteCount else { return nil }
+    let header = try read(at: 0, JournalFormat.headerByteCount)
+    let seed = JournalFormat.seed(header[...])
+    let footer = try read(at: footerOffset, JournalFormat.footerByteCount)
+    guard let offset = footer.withRaw({ JournalFormat.indexOffset(footer: $0, seed: seed) }),
+      offset >= JournalFormat.headerByteCount, offset < footerOffset
+    else { return nil }
+    let bytes = try read(at: offset, footerOffset - offset)
+    return bytes.withRaw { raw in
+      guard let record = try? JournalRecord(raw, at: 0, seed: seed, path: path),
+        record.header.type == .index
+      else { return nil }
+      return SegmentIndex(decoding: record.payload)
+    }
+  }
+
+  /// Calls `body` for each record; throws for the first that is damaged.
+  func forEachRecord(
+    _ body: (JournalRecord) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    let bytes = try read(at: 0, segment.readableByteCount)
+    let header = try JournalReader(path: path).header(bytes)
+    guard header?.number == segment.number else {
+      throw StorageError(.malformed, "the segment has another's header", path: path, offset: 0)
+    }
+    let seed = JournalFormat.seed(bytes[...])
+    try bytes.withRaw { (raw) throws(StorageError) in
+      var offset = JournalFormat.headerByteCount
+      while offset < raw.count {
+        let rest = RawBytes(rebasing: raw[offset...])
+        if JournalFormat.indexOffset(footer: rest, seed: seed) != nil || rest.isAllZero { return }
+        let record = try JournalRecord(raw, at: offset, seed: seed, path: path)
+        try body(record)
+        offset = record.end
+      }
+    }
+  }
+
+  private func read(at offset: Int, _ count: Int) throws(StorageError) -> Bytes {
+    var bytes = Bytes()
+    let pointer = ValuePointer(
+      segment: segment.number, offset: offset, byteCount: count, checksum: 0)
+    try segment.read(pointer, into: &bytes)
+    return bytes
+  }
+}

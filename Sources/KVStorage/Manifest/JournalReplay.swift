@@ -1,0 +1,151 @@
+import KVBase
+
+/// Replays the journal into SSTables of level 0 after a crash.
+///
+/// Nothing durable refers to the tables yet: a crash in here leaves the store as it was.
+struct JournalReplay {
+  /// What the replay adds to the ledger.
+  struct Result {
+    var tables: [TableMetadata] = []
+    var segments: [Segment] = []
+    var ranges: [RangeMark] = []
+    var last: SequenceNumber
+  }
+
+  private let ledger: Ledger
+  private let directory: String
+  private let numbers: [FileNumber]
+  private var result: Result
+  private var memtable = Memtable()
+
+  init(_ recovery: Recovery, _ ledger: Ledger) throws(StorageError) {
+    self.ledger = ledger
+    directory = StorePaths.journalDirectory(recovery.root)
+    numbers = try recovery.segmentNumbers(.journal).filter { !($0 < ledger.journalNumber) }
+    result = Result(last: ledger.flushedSequence)
+  }
+
+  /// Replays all segments and says what they held.
+  ///
+  /// What follows the first torn record was never promised, so it is given up; see ``isVouched(_:_:)``.
+  mutating func run(_ report: inout OpenReport) throws(StorageError) -> Result {
+    for (index, number) in numbers.enumerated() {
+      let path = StorePaths.segment(directory, number, .journal)
+      let bytes = try ledger.fileSystem.readAll(path)
+      let torn = try replay(bytes, number, index, path, &report)
+      guard let torn else { continue }
+      report.tornJournalByteCount += torn
+      for later in numbers[(index + 1)...] {
+        report.tornJournalByteCount += try ledger.fileSystem.size(
+          StorePaths.segment(directory, later, .journal))
+      }
+      break
+    }
+    try flush()
+    return result
+  }
+
+  /// Replays one segment; returns how many of its bytes are torn, nil when it is whole.
+  private mutating func replay(
+    _ bytes: Bytes, _ number: FileNumber, _ index: Int, _ path: String, _ report: inout OpenReport
+  ) throws(StorageError) -> Int? {
+    let reader = JournalReader(path: path)
+    guard let header = try reader.header(bytes) else {
+      let error = StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
+      try requireTorn(error, index, bytes, from: 0)
+      return bytes.count
+    }
+    guard try follows(header, number, index, bytes, path) else { return bytes.count }
+    var values = (count: 0, byteCount: 0)
+    let contents = try reader.read(bytes, header) { (entry, offset) throws(StorageError) in
+      try apply(entry, number, offset, &values)
+    }
+    result.last = contents.lastSequence
+    report.segmentsReplayed += contents.recordCount > 0 ? 1 : 0
+    report.recordsReplayed += contents.recordCount
+    report.operationsReplayed += contents.operationCount
+    if values.count > 0 {
+      let isSealed = contents.damage == nil
+      let metadata = SegmentMetadata(
+        number: number, kind: .journal, byteCount: isSealed ? bytes.count : contents.endOffset,
+        valueCount: values.count, valueByteCount: values.byteCount)
+      result.segments.append(
+        Segment(metadata, directory: directory, fileSystem: ledger.fileSystem))
+    }
+    guard let damage = contents.damage, try !isFollowed(index) else { return nil }
+    try requireTorn(damage, index, bytes, from: contents.endOffset)
+    return bytes.count - contents.endOffset
+  }
+
+  /// False when the end of the segment before is lost, and may be: it was not synced.
+  private func follows(
+    _ header: JournalFormat.Header, _ number: FileNumber, _ index: Int, _ bytes: Bytes,
+    _ path: String
+  ) throws(StorageError) -> Bool {
+    guard header.number == number else {
+      throw StorageError(
+        .malformed, "the segment says it is number \(header.number.rawValue)", path: path,
+        offset: 0)
+    }
+    if header.firstSequence == result.last.advanced(by: 1) { return true }
+    let gap = StorageError(
+      .sequenceGap,
+      "the segment begins with \(header.firstSequence), the store ends with \(result.last)",
+      path: path, offset: 0)
+    guard index > 0, header.firstSequence > result.last else { throw gap }
+    try requireTorn(gap, index, bytes, from: 0)
+    return false
+  }
+
+  // MARK: Torn or damaged
+
+  /// True when the next segment goes on where this one ends: then only its index is damaged, which
+  /// says nothing that the records do not.
+  private func isFollowed(_ index: Int) throws(StorageError) -> Bool {
+    guard index + 1 < numbers.count else { return false }
+    let path = StorePaths.segment(directory, numbers[index + 1], .journal)
+    let header = try JournalReader(path: path).header(try ledger.fileSystem.readAll(path))
+    return header?.firstSequence == result.last.advanced(by: 1)
+  }
+
+  /// Throws the error unless it can be a torn write: no record after it may have been appended when
+  /// the next operation was already durable.
+  private func requireTorn(
+    _ error: StorageError, _ index: Int, _ bytes: Bytes, from offset: Int
+  ) throws(StorageError) {
+    let next = result.last.rawValue + 1
+    var durable = JournalReader(path: "").durableSequence(bytes, from: offset)
+    for number in numbers[(index + 1)...] where durable < next {
+      let path = StorePaths.segment(directory, number, .journal)
+      durable = JournalReader(path: path).durableSequence(
+        try ledger.fileSystem.readAll(path), from: 0)
+    }
+    guard durable < next else { throw error }
+  }
+
+  // MARK: Applying
+
+  private mutating func apply(
+    _ entry: EntryView, _ segment: FileNumber, _ offset: Int,
+    _ values: inout (count: Int, byteCount: Int)
+  ) throws(StorageError) {
+    switch entry.kind {
+    case .deleteRange:
+      result.ranges.append(
+        RangeMark(deleting: Bytes(entry.key), Bytes(entry.value), sequence: entry.sequence))
+    case .put where entry.value.count >= ledger.options.separationByteCount:
+      values.count += 1
+      values.byteCount += entry.value.count
+      var scratch = RawBuffer(capacity: entry.headByteCount + ValuePointer.maximumByteCount)
+      memtable.insert(entry.separated(in: segment, at: offset, &scratch))
+    case .put, .delete, .reference: memtable.insert(entry)
+    }
+    if memtable.byteCount >= ledger.options.memtableByteLimit { try flush() }
+  }
+
+  private mutating func flush() throws(StorageError) {
+    guard !memtable.isEmpty else { return }
+    result.tables.append(try ledger.writeTable(memtable))
+    memtable = Memtable()
+  }
+}

@@ -1,0 +1,117 @@
+import KVBase
+import Synchronization
+
+/// Looking up single keys.
+extension Engine {
+  /// Fills the buffer with what the projection asks for; false when the key has no value.
+  @inline(__always)
+  func find(
+    _ key: Bytes, _ projection: Projection, into buffer: inout Bytes
+  ) throws(StorageError) -> Bool {
+    while true {
+      try requireOpen()
+      let state = readState
+      let sequence = visible.load(ordering: .acquiring)
+      switch try find(key, projection, state, at: sequence, into: &buffer) {
+      case .found: return true
+      case .absent: return false
+      // The state is older than the sequence, and the segment younger than the state.
+      case .unknownSegment: continue
+      }
+    }
+  }
+
+  enum Outcome {
+    case found
+    case absent
+    /// The entry refers to a segment that the state does not know.
+    case unknownSegment
+  }
+
+  @inline(__always)
+  func find(
+    _ key: Bytes, _ projection: Projection, _ state: ReadState, at sequence: UInt64,
+    into buffer: inout Bytes
+  ) throws(StorageError) -> Outcome {
+    let resolver = EntryResolver(self, state, at: sequence)
+    return try key.withRaw { (key) throws(StorageError) -> Outcome in
+      try withNewest(key, state, at: sequence) { (entry) throws(StorageError) -> Outcome in
+        guard let entry else {
+          try resolver.requireKnown(key)
+          return .absent
+        }
+        guard try resolver.isLive(entry) else { return .absent }
+        return try resolver.read(entry, projection, into: &buffer) ? .found : .unknownSegment
+      }
+    }
+  }
+
+  /// Calls `body` with the newest entry of the key, whose memory is valid until it returns.
+  @inline(__always)
+  func withNewest<Result>(
+    _ key: RawBytes, _ state: ReadState, at sequence: UInt64,
+    _ body: (EntryView?) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result {
+    defer { withExtendedLifetime(state) {} }
+    if let entry = state.findInMemtables(key, at: sequence) { return try body(entry) }
+    switch try state.version.find(key, environment) {
+    case .absent: return try body(nil)
+    case .found(let entry, let block):
+      defer { withExtendedLifetime(block) {} }
+      return try body(entry)
+    }
+  }
+
+  // MARK: For garbage collection
+
+  /// The reference of a key's newest entry to a value.
+  struct Reference {
+    var head: Bytes
+    var pointer: ValuePointer
+    var expiry: UInt64
+    var isExpired: Bool
+    var sequence: UInt64
+  }
+
+  /// The reference to a value of a segment; nil when the value is not live.
+  func reference(
+    to value: SegmentIndex.Value, in segment: Segment, _ state: ReadState
+  ) throws(StorageError) -> Reference? {
+    let sequence = visible.load(ordering: .acquiring)
+    return try value.key.withRaw { (key) throws(StorageError) in
+      try withNewest(key, state, at: sequence) { (entry) throws(StorageError) -> Reference? in
+        guard let entry, let pointer = entry.pointer, pointer.segment == segment.number,
+          pointer.offset == value.offset,
+          state.deletedSequence(key, at: sequence) < entry.sequence
+        else { return nil }
+        return Reference(
+          head: Bytes(entry.value.prefix(entry.headByteCount)), pointer: pointer,
+          expiry: entry.expiry, isExpired: entry.isExpired(at: fileSystem.secondsSinceEpoch),
+          sequence: entry.sequence)
+      }
+    }
+  }
+
+  // MARK: Values in the journal
+
+  /// Fills the buffer with a separated value, verified; false when the state does not know its segment.
+  func read(
+    _ pointer: ValuePointer, _ state: ReadState, into buffer: inout Bytes
+  ) throws(StorageError) -> Bool {
+    guard let segment = state.segments[pointer.segment] else { return false }
+    if !segment.isReadable(to: pointer.offset + pointer.byteCount) {
+      copyBuffered(pointer, into: &buffer)
+    }
+    if buffer.isEmpty { try segment.read(pointer, into: &buffer) }
+    try pointer.verify(buffer, segment.path)
+    return true
+  }
+
+  /// Copies a value that is not in its file yet; leaves the buffer empty when it is by now.
+  private func copyBuffered(_ pointer: ValuePointer, into buffer: inout Bytes) {
+    writeLock.withLock {
+      guard writer.journal.header.number == pointer.segment else { return }
+      _ = writer.journal.copyBuffered(at: pointer.offset, count: pointer.byteCount, into: &buffer)
+    }
+  }
+}
