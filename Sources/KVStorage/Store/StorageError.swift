@@ -45,6 +45,10 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let sequenceGap = Code(rawValue: 1016)
     /// Entries of a range of keys are lost, so that what is asked for cannot be known.
     public static let damagedRange = Code(rawValue: 1017)
+    /// Bytes of an encrypted file are not those that were written, or its keys do not unwrap.
+    public static let authenticationFailed = Code(rawValue: 1018)
+    /// A key that encrypted files need is not at hand, or cannot be read.
+    public static let keyUnavailable = Code(rawValue: 1019)
 
     /// Every code, its name and whether the same call can succeed later without a reopen.
     package static let all: [(code: Code, name: String, isRetryable: Bool)] = [
@@ -57,6 +61,8 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
       (.journalPoisoned, "journalPoisoned", false), (.closed, "closed", false),
       (.invalidOptions, "invalidOptions", false), (.sequenceGap, "sequenceGap", false),
       (.damagedRange, "damagedRange", false),
+      (.authenticationFailed, "authenticationFailed", false),
+      (.keyUnavailable, "keyUnavailable", false),
     ]
 
     /// The error in one line.
@@ -95,7 +101,9 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   /// True for damage to stored bytes, as opposed to a fault of the environment or of the caller.
   public var isCorruption: Bool {
     switch code {
-    case .checksumMismatch, .malformed, .missingFile, .sequenceGap, .damagedRange: true
+    case .checksumMismatch, .malformed, .missingFile, .sequenceGap, .damagedRange,
+      .authenticationFailed:
+      true
     default: false
     }
   }
