@@ -81,7 +81,7 @@ struct BenchReport {
 
   private func line(_ name: String, _ figures: [String]) -> String {
     let padded = figures.map { String(repeating: " ", count: max(0, 11 - $0.count)) + $0 }
-    return name.padding(toLength: 34, withPad: " ", startingAt: 0) + padded.joined()
+    return name.padding(toLength: 42, withPad: " ", startingAt: 0) + padded.joined()
   }
 }
 

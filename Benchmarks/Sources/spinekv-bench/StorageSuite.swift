@@ -119,12 +119,13 @@ struct FoldSuite {
 }
 
 /// Gives the body a directory of its own and removes it; nothing waits for the disk afterwards.
-func withNewDirectory(in root: String, _ body: (String) -> Void) {
+func withNewDirectory<Result>(in root: String, _ body: (String) -> Result) -> Result {
   let directory = "\(root)/store"
   orFail {
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
   }
-  body(directory)
+  let result = body(directory)
   orFail { try FileManager.default.removeItem(atPath: directory) }
   sync()
+  return result
 }

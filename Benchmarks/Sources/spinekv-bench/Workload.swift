@@ -31,10 +31,9 @@ struct Workload: Sendable {
   // MARK: Writing
 
   /// Puts every key once, in random order or ascending.
-  func fill(_ engine: any BenchEngine, limit: Double = .infinity, ascending: Bool) -> Measurement {
+  func fill(_ engine: any BenchEngine, limit: Double = 3600, ascending: Bool) -> Measurement {
     let session = engine.session()
     var key = keys.template()
-    let limit = min(limit, 3600)
     return .run(count: keyCount, limit: limit, stride: stride) { index in
       keys.fill(&key, 2 * (ascending ? index : Int(order[index])))
       session.put(key, values[index], sync: false)
@@ -60,14 +59,14 @@ struct Workload: Sendable {
     }
   }
 
-  /// Puts keys drawn at random, as many as there are keys.
+  /// Puts keys drawn at random, as many as there are keys unless told otherwise.
   func overwrite(
-    _ engine: any BenchEngine, limit: Double = .infinity, seed: UInt64 = 3
+    _ engine: any BenchEngine, count: Int? = nil, limit: Double = 3600, seed: UInt64 = 3
   ) -> Measurement {
     let session = engine.session()
     var key = keys.template()
     var random = FastRandom(seed: seed)
-    return .run(count: keyCount, limit: min(limit, 3600), stride: stride) { index in
+    return .run(count: count ?? keyCount, limit: limit, stride: stride) { index in
       keys.fill(&key, 2 * random.below(keyCount))
       session.put(key, values[index &+ Int(seed)], sync: false)
     }
