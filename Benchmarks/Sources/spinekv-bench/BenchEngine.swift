@@ -1,3 +1,5 @@
+import ArgumentParser
+
 /// What both engines are set to.
 struct EngineSettings: Sendable {
   var writeBufferByteCount = 16 << 20
@@ -48,7 +50,7 @@ struct EngineSettings: Sendable {
 func mebibytes(_ byteCount: Int) -> String { "\(byteCount >> 20) MiB" }
 
 /// The engines that are compared.
-enum EngineKind: String, CaseIterable, Sendable {
+enum EngineKind: String, CaseIterable, Sendable, ExpressibleByArgument {
   case spine, rocks
 
   func open(_ directory: String, _ settings: EngineSettings) -> any BenchEngine {

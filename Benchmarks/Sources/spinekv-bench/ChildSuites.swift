@@ -11,7 +11,7 @@ struct AmplificationSuite {
       keyCount: plan.keyCount(plan.amplificationByteCount, valueByteCount: valueByteCount),
       valueByteCount: valueByteCount, seconds: plan.seconds)
     let title = "\(StoragePlan.amplificationName), \(valueByteCount) B"
-    return Samples.alternating(runs: plan.runs, title) { kind, record in
+    return Samples.alternating(runs: plan.runs, of: plan.engines, title) { kind, record in
       withNewDirectory(in: root) { directory in
         let found = run(kind, workload, directory)
         if plan.wants(StoragePlan.amplificationName) {
@@ -65,7 +65,7 @@ struct CrashSuite {
       keyCount: plan.keyCount(plan.crashByteCount, valueByteCount: valueByteCount),
       valueByteCount: valueByteCount, seconds: plan.seconds)
     let title = "\(StoragePlan.crashName), \(valueByteCount) B"
-    return Samples.alternating(runs: plan.runs, title) { kind, record in
+    return Samples.alternating(runs: plan.runs, of: plan.engines, title) { kind, record in
       withNewDirectory(in: root) { directory in
         record(StoragePlan.crashName, run(kind, workload, directory))
       }

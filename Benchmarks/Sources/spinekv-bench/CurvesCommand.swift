@@ -52,6 +52,7 @@ struct StorageCurvesCommand: ParsableCommand {
       """
     print(header, terminator: "\n\n")
     let root = try Cleanup.makeDirectory(in: directory)
+    defer { Cleanup.run() }
     var report = BenchReport(jsonPath: jsonPath)
     let keyCounts = [10_000, 100_000, 1_000_000, 10_000_000].filter { $0 <= maxKeys }
     let byKeys = keyCounts.map { CurvePoint(keyCount: $0, partitionCount: 1) }
@@ -63,7 +64,6 @@ struct StorageCurvesCommand: ParsableCommand {
       let title = "\($0.keyCount) keys, partitions: \($0.partitionCount)"
       return try measure($0, title, root, &report)
     }
-    Cleanup.run()
     print("\n" + header + "\n\n" + report.markdown)
     guard let plotPath else { return }
     let charts =
@@ -90,7 +90,8 @@ struct StorageCurvesCommand: ParsableCommand {
         rows.map { row in 1e6 / (figure(row[index]) ?? .infinity) }
       }
       return CurvePlot.Chart(
-        title: "\(operation.name), us by \(axis)", labels: points.map { "\($0)" },
+        title: "\(operation.name), us by \(axis)",
+        labels: points.map { $0 < 10_000 ? "\($0)" : "10^" + text(log10(Double($0)), 0) },
         series: [
           .init(name: "SpineKV", color: "#1f77b4", values: microseconds(\.operationsPerSecond)),
           .init(name: "RocksDB", color: "#d62728", values: microseconds(\.peerOperationsPerSecond)),

@@ -30,13 +30,14 @@ struct Samples {
   private var names: [String] = []
   private var samples: [String: [EngineKind: [Sample]]] = [:]
 
-  /// Runs `body` for both engines so many times, in an order that alternates (AB BA AB).
+  /// Runs `body` for each engine so many times, in an order that alternates (AB BA AB).
   static func alternating(
-    runs: Int, _ title: String, _ body: (EngineKind, (String, Sample) -> Void) -> Void
+    runs: Int, of engines: [EngineKind] = EngineKind.allCases, _ title: String,
+    _ body: (EngineKind, (String, Sample) -> Void) -> Void
   ) -> Samples {
     var result = Samples()
     for run in 0..<runs {
-      for engine in run.isMultiple(of: 2) ? EngineKind.allCases : EngineKind.allCases.reversed() {
+      for engine in run.isMultiple(of: 2) ? engines : engines.reversed() {
         progress("\(title): run \(run + 1) of \(runs), \(engine)")
         body(engine) { name, sample in result.add(name, engine, sample) }
       }

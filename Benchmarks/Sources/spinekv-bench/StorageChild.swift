@@ -28,23 +28,20 @@ struct StorageChildCommand: ParsableCommand {
     commandName: "storage-child", abstract: "Used by 'storage'.", shouldDisplay: false)
 
   @Option var task: ChildTask
-  @Option var engine: String
+  @Option var engine: EngineKind
   @Option var directory: String
   @Option var valueSize: Int
   @Option var keyCount: Int
   @Option var result: String
 
   func run() throws {
-    guard let kind = EngineKind(rawValue: engine) else {
-      throw ValidationError("--engine: '\(engine)' is not one of them.")
-    }
     for number in [SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
     let workload = Workload(keyCount: keyCount, valueByteCount: valueSize, seconds: 0.5)
     switch task {
     case .amplification:
-      let found = amplify(kind, workload)
+      let found = amplify(engine, workload)
       try JSONEncoder().encode(found).write(to: URL(fileURLWithPath: result))
-    case .crash: crash(kind, workload)
+    case .crash: crash(engine, workload)
     }
   }
 

@@ -35,12 +35,15 @@ struct StorageCommand: ParsableCommand {
   @Option(help: "Data that the caches hold (inside), larger data, or both.")
   var data = "both"
 
+  @Option(help: "Only this engine (spine or rocks), for profiles.")
+  var engine: EngineKind?
+
   func validate() throws {
     guard (1...100).contains(runs ?? 1) else {
       throw ValidationError("--runs: from 1 to 100, not \(runs ?? 1).")
     }
     guard valueSize.allSatisfy({ (1...4 << 20).contains($0) }) else {
-      throw ValidationError("--value-size: from 1 to \(4 << 20) bytes.")
+      throw ValidationError("--value-size: from 1 to \(4 << 20) bytes, not \(valueSize).")
     }
     guard data == "both" || DataSet(rawValue: data) != nil else {
       throw ValidationError("--data: inside, larger or both, not '\(data)'.")
@@ -62,9 +65,11 @@ struct StorageCommand: ParsableCommand {
       valueSizes: valueSize.isEmpty
         ? (quick ? [100, 8192] : [100, 1024, 8192, 102_400]) : valueSize,
       dataSets: DataSet(rawValue: data).map { [$0] } ?? DataSet.allCases,
-      runs: runs ?? (quick ? 1 : 5), quick: quick, only: only)
+      runs: runs ?? (quick ? 1 : 5), quick: quick, only: only,
+      engines: engine.map { [$0] } ?? EngineKind.allCases)
     print(plan.header, terminator: "\n\n")
     let root = try Cleanup.makeDirectory(in: directory)
+    defer { Cleanup.run() }
     var report = BenchReport(jsonPath: jsonPath)
     for size in plan.valueSizes {
       try measure(plan, size, root, &report)
@@ -72,7 +77,6 @@ struct StorageCommand: ParsableCommand {
     if plan.wants(StoragePlan.foldName) {
       try report.add(FoldSuite(plan: plan, root: root).rows())
     }
-    Cleanup.run()
     print("\n" + plan.header + "\n\n" + report.markdown)
   }
 

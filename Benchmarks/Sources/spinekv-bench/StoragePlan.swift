@@ -25,6 +25,7 @@ struct StoragePlan {
   var runs: Int
   var quick: Bool
   var only: String?
+  var engines: [EngineKind]
 
   /// The time limit of a workload without an end, in seconds.
   var seconds: Double { quick ? 0.25 : 0.5 }
@@ -33,7 +34,7 @@ struct StoragePlan {
   var foldKeyCount: Int { 1_000_000 }
 
   /// Bytes of keys and values that the write amplification is measured on.
-  var amplificationByteCount: Int { quick ? 12 << 20 : 32 << 20 }
+  var amplificationByteCount: Int { quick ? 16 << 20 : 48 << 20 }
 
   /// Bytes of keys and values that are in the journal, unflushed, when the process is killed.
   var crashByteCount: Int { 44 << 20 }
@@ -74,8 +75,8 @@ struct StoragePlan {
       "fillsync N: N threads, each put durable. readwhilewriting: beside 20,000 puts a second, at "
         + "most 16 MiB/s. seekrandom: seek and read 10.",
       "\(Self.foldName): all heads in order, 100 B; \(EngineSettings.roomy.summary).",
-      "\(Self.amplificationName), \(Self.memoryName): \(mebibytes(amplificationByteCount)) of data; "
-        + "\(EngineSettings.tight.summary).",
+      "\(Self.amplificationName), \(Self.memoryName): \(mebibytes(amplificationByteCount)) of data, "
+        + "puts at random, the rate with the final settling; \(EngineSettings.tight.summary).",
       "\(Self.crashName): \(mebibytes(crashByteCount)) of data, none flushed; "
         + "\(EngineSettings.unflushed.summary).",
     ]

@@ -20,7 +20,7 @@ struct StorageSuite {
   /// The rows of all runs.
   func rows() -> [BenchRow] {
     let title = "\(workload.valueByteCount) B, \(dataSet)"
-    return Samples.alternating(runs: plan.runs, title) { engine, record in
+    return Samples.alternating(runs: plan.runs, of: plan.engines, title) { engine, record in
       run(engine) { name, sample in if plan.wants(name) { record(name, sample) } }
     }.rows(suffix: ", \(title)")
   }
@@ -106,7 +106,7 @@ struct FoldSuite {
   func rows() -> [BenchRow] {
     let workload = Workload(
       keyCount: plan.foldKeyCount, valueByteCount: 100, seconds: plan.seconds * 2)
-    return Samples.alternating(runs: plan.runs, "fold") { kind, record in
+    return Samples.alternating(runs: plan.runs, of: plan.engines, "fold") { kind, record in
       withNewDirectory(in: root) { directory in
         let engine = kind.open(directory, .roomy)
         _ = workload.fill(engine, ascending: true)
