@@ -58,6 +58,8 @@ final class RocksEngine: BenchEngine {
     rocksdb_options_set_info_log_level(options, 3)
     rocksdb_options_set_stats_dump_period_sec(options, 0)
     rocksdb_options_set_stats_persist_period_sec(options, 0)
+    // Its 4 MiB reserved for the manifest would count as space of the data.
+    rocksdb_options_set_manifest_preallocation_size(options, 64 << 10)
     rocksdb_options_set_max_background_jobs(options, 1)
     rocksdb_options_set_compression(options, Int32(rocksdb_lz4_compression))
     rocksdb_options_set_write_buffer_size(options, settings.writeBufferByteCount)
