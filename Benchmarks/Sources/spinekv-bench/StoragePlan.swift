@@ -75,8 +75,8 @@ struct StoragePlan {
       "fillsync N: N threads, each put durable. readwhilewriting: beside 20,000 puts a second, at "
         + "most 16 MiB/s. seekrandom: seek and read 10.",
       "\(Self.foldName): all heads in order, 100 B; \(EngineSettings.roomy.summary).",
-      "\(Self.amplificationName), \(Self.memoryName): \(mebibytes(amplificationByteCount)) of data, "
-        + "puts at random, the rate with the final settling; \(EngineSettings.tight.summary).",
+      "\(Self.amplificationName), \(Self.memoryName): \(mebibytes(amplificationByteCount)) of "
+        + "data, puts at random, the rate with the last settling; \(EngineSettings.tight.summary).",
       "\(Self.crashName): \(mebibytes(crashByteCount)) of data, none flushed; "
         + "\(EngineSettings.unflushed.summary).",
     ]
