@@ -6,7 +6,7 @@ import Synchronization
 struct Measurement: Sendable {
   var operationCount = 0
   var seconds = 0.0
-  /// Nanoseconds of each operation, ascending.
+  /// Nanoseconds of each operation that was timed, ascending.
   var latencies: [UInt32] = []
   var allocationCount = 0
 
@@ -19,51 +19,68 @@ struct Measurement: Sendable {
     return Double(latencies[index]) / 1000
   }
 
-  /// Runs operations 0, 1, 2, … on one thread, up to a count or a time, timing each.
+  /// Runs operations 0, 1, 2, … on one thread, up to a count or a time.
+  ///
+  /// One operation in `stride` is timed, so that the clock costs fast operations little.
   static func run(
-    count: Int, limit: Double, _ operation: (Int) -> Void
+    count: Int = .max, limit: Double, stride: Int = 1, _ operation: (Int) -> Void
   ) -> Measurement {
     var result = Measurement()
-    result.latencies.reserveCapacity(count)
+    result.latencies.reserveCapacity(min(count, 4 << 20) / stride + 1)
     let allocations = spinekv_thread_allocations()
     let start = now()
-    var last = start
+    let deadline = start + UInt64(limit * 1e9)
     var done = 0
     while done < count {
+      let before = now()
       operation(done)
+      let after = now()
+      result.latencies.append(UInt32(clamping: after - before))
       done += 1
-      let time = now()
-      result.latencies.append(UInt32(clamping: time - last))
-      last = time
-      if Double(time - start) > limit * 1e9 { break }
+      if after > deadline { break }
+      let untimed = min(count - done, stride - 1)
+      for index in done..<done + untimed { operation(index) }
+      done += untimed
     }
+    result.seconds = Double(now() - start) / 1e9
     result.operationCount = done
-    result.seconds = Double(last - start) / 1e9
     result.allocationCount = Int(spinekv_thread_allocations() - allocations)
     result.latencies.sort()
     return result
   }
 
   /// Runs the operations of several threads at once; `body` is given the thread's number.
+  ///
+  /// The clock starts when all threads are ready.
   static func run(
-    threads: Int, count: Int, limit: Double, _ body: @escaping @Sendable (Int) -> (Int) -> Void
+    threads: Int, limit: Double, _ body: @escaping @Sendable (Int) -> (Int) -> Void
   ) -> Measurement {
-    if threads == 1 { return run(count: count, limit: limit, body(0)) }
     let parts = Mutex<[Measurement]>([])
-    let start = now()
+    let ready = DispatchSemaphore(value: 0)
+    let go = DispatchSemaphore(value: 0)
     let group = DispatchGroup()
     for thread in 0..<threads {
       group.enter()
       Thread.detachNewThread {
-        let part = run(count: count / threads, limit: limit, body(thread))
+        let operation = body(thread)
+        ready.signal()
+        go.wait()
+        let part = run(limit: limit, operation)
         parts.withLock { $0.append(part) }
         group.leave()
       }
     }
+    for _ in 0..<threads { ready.wait() }
+    let start = now()
+    for _ in 0..<threads { go.signal() }
     group.wait()
+    return merge(parts.withLock { $0 }, seconds: Double(now() - start) / 1e9)
+  }
+
+  private static func merge(_ parts: [Measurement], seconds: Double) -> Measurement {
     var result = Measurement()
-    result.seconds = Double(now() - start) / 1e9
-    for part in parts.withLock({ $0 }) {
+    result.seconds = seconds
+    for part in parts {
       result.operationCount += part.operationCount
       result.allocationCount += part.allocationCount
       result.latencies += part.latencies
@@ -71,10 +88,11 @@ struct Measurement: Sendable {
     result.latencies.sort()
     return result
   }
+}
 
-  private static func now() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-  }
+/// Nanoseconds on the clock that never goes back.
+func now() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

@@ -3,49 +3,54 @@ import Foundation
 /// One line of a benchmark's result; nil where a figure does not apply.
 struct BenchRow: Encodable {
   var name: String
-  var operationsPerSecond: Double
+  var operationsPerSecond: Double?
   var p50: Double?
   var p99: Double?
   var p999: Double?
   var allocationsPerOperation: Double?
   var peer: String?
   var peerOperationsPerSecond: Double?
+  /// More figures, by their key in the JSON.
+  var more: [String: Double] = [:]
 
-  var ratio: Double? { peerOperationsPerSecond.map { operationsPerSecond / $0 } }
+  var ratio: Double? {
+    guard let operationsPerSecond, let peerOperationsPerSecond else { return nil }
+    return operationsPerSecond / peerOperationsPerSecond
+  }
 
-  private enum CodingKeys: String, CodingKey {
-    case name, peer, ratio
-    case operationsPerSecond = "ops_per_s"
-    case p50 = "p50_us"
-    case p99 = "p99_us"
-    case p999 = "p999_us"
-    case allocationsPerOperation = "allocs_per_op"
-    case peerOperationsPerSecond = "peer_ops_per_s"
+  private struct Key: CodingKey {
+    var stringValue: String
+    var intValue: Int? { nil }
+    init(_ name: String) { stringValue = name }
+    init(stringValue: String) { self.init(stringValue) }
+    init?(intValue: Int) { nil }
   }
 
   /// Writes every key, `null` where there is no figure.
   func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(name, forKey: .name)
-    try container.encode(rounded(operationsPerSecond), forKey: .operationsPerSecond)
-    try container.encode(p50.map(rounded), forKey: .p50)
-    try container.encode(p99.map(rounded), forKey: .p99)
-    try container.encode(p999.map(rounded), forKey: .p999)
-    try container.encode(allocationsPerOperation.map(rounded), forKey: .allocationsPerOperation)
-    try container.encode(peer, forKey: .peer)
-    try container.encode(
-      peerOperationsPerSecond.map(rounded), forKey: .peerOperationsPerSecond)
-    try container.encode(ratio.map(rounded), forKey: .ratio)
+    var container = encoder.container(keyedBy: Key.self)
+    try container.encode(name, forKey: Key("name"))
+    try container.encode(operationsPerSecond.map(rounded), forKey: Key("ops_per_s"))
+    try container.encode(p50.map(rounded), forKey: Key("p50_us"))
+    try container.encode(p99.map(rounded), forKey: Key("p99_us"))
+    try container.encode(p999.map(rounded), forKey: Key("p999_us"))
+    try container.encode(allocationsPerOperation.map(rounded), forKey: Key("allocs_per_op"))
+    try container.encode(peer, forKey: Key("peer"))
+    try container.encode(peerOperationsPerSecond.map(rounded), forKey: Key("peer_ops_per_s"))
+    try container.encode(ratio.map(rounded), forKey: Key("ratio"))
+    for (key, value) in more { try container.encode(rounded(value), forKey: Key(key)) }
   }
 
-  private func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
+  private func rounded(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
 }
 
-/// Prints rows as they come and writes them all to a file at the end.
+/// Prints rows as they come, and keeps the file with all of them up to date.
 struct BenchReport {
   private(set) var rows: [BenchRow] = []
+  private let jsonPath: String?
 
-  init() {
+  init(jsonPath: String? = nil) {
+    self.jsonPath = jsonPath
     print(
       line(
         "workload", ["ops/s", "p50 us", "p99 us", "p99.9 us", "allocs/op", "peer ops/s", "ratio"]))
@@ -62,6 +67,12 @@ struct BenchReport {
     fflush(nil)
   }
 
+  /// Adds rows and writes the file anew, so that an interrupted run leaves what it has found.
+  mutating func add(_ rows: [BenchRow]) throws {
+    for row in rows { add(row) }
+    if let jsonPath { try write(to: jsonPath) }
+  }
+
   func write(to path: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -70,11 +81,12 @@ struct BenchReport {
 
   private func line(_ name: String, _ figures: [String]) -> String {
     let padded = figures.map { String(repeating: " ", count: max(0, 11 - $0.count)) + $0 }
-    return name.padding(toLength: 26, withPad: " ", startingAt: 0) + padded.joined()
+    return name.padding(toLength: 42, withPad: " ", startingAt: 0) + padded.joined()
   }
+}
 
-  private func text(_ value: Double?, _ digits: Int) -> String {
-    guard let value else { return "-" }
-    return String(format: "%.\(digits)f", value)
-  }
+/// A figure with so many digits after the point; a dash where there is none.
+func text(_ value: Double?, _ digits: Int) -> String {
+  guard let value else { return "-" }
+  return String(format: "%.\(digits)f", value)
 }

@@ -4,7 +4,9 @@ import ArgumentParser
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "spinekv-bench", abstract: "Measures SpineKV, side by side with its peers.",
-    subcommands: [StorageCommand.self, ClusterCommand.self])
+    subcommands: [
+      StorageCommand.self, StorageCurvesCommand.self, StorageChildCommand.self, ClusterCommand.self,
+    ])
 }
 
 BenchCommand.main()
