@@ -82,7 +82,7 @@ final class GarbageCollector {
   /// Estimates some segments anew: all of them in the time that the journal grows by an eighth.
   private func estimate(_ engine: Engine) throws(StorageError) {
     let segments = ledger.segments.segments
-    let total = segments.reduce(0) { $0 + $1.metadata.byteCount }
+    let total = ledger.segments.byteCount
     guard total > 0, unestimatedByteCount > 0 else { return }
     let share = min(1, 8 * Double(unestimatedByteCount) / Double(total))
     let count = Int((share * Double(segments.count)).rounded(.up))
@@ -115,7 +115,7 @@ final class GarbageCollector {
   /// live share, together no more live bytes than one segment holds. Empty ones are always taken.
   private func pickVictims() -> [Segment]? {
     let segments = ledger.segments.segments
-    let total = segments.reduce(0) { $0 + $1.metadata.byteCount }
+    let total = ledger.segments.byteCount
     let live = segments.reduce(0) { $0 + $1.liveByteCount }
     let isOver = Double(total) > options.spaceAmplificationLimit * Double(live)
     let least = isOver ? GarbageCollector.smallestGarbageShare : 1

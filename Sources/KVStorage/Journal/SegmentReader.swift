@@ -35,7 +35,7 @@ struct SegmentReader {
   ) throws(StorageError) {
     let bytes = try read(at: 0, segment.readableByteCount)
     let header = try JournalReader(path: path).header(bytes)
-    guard header?.number == segment.number else {
+    guard header.number == segment.number else {
       throw StorageError(.malformed, "the segment has another's header", path: path, offset: 0)
     }
     let seed = JournalFormat.seed(bytes[...])

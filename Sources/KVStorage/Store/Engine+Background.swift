@@ -74,8 +74,7 @@ extension Engine {
     }
     obsoleteSegments += retired
     removeObsoleteFiles()
-    journalByteCount.store(
-      ledger.segments.segments.reduce(0) { $0 + $1.metadata.byteCount }, ordering: .relaxed)
+    journalByteCount.store(ledger.segments.byteCount, ordering: .relaxed)
     writeLock.withLock { writeLock.broadcast(.progress) }
   }
 
