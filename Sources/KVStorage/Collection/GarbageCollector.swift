@@ -25,6 +25,7 @@ final class GarbageCollector {
   /// Where the next estimate begins.
   private var nextEstimate = FileNumber(0)
   private var unestimatedByteCount = 0
+  private var unturnedByteCount = 0
   private var appendedByteCount = 0
   /// Bytes that may be moved before more are earned.
   private(set) var credit = GarbageCollector.creditLimit
@@ -47,6 +48,7 @@ final class GarbageCollector {
     let grown = total - appendedByteCount
     appendedByteCount = total
     unestimatedByteCount += grown
+    unturnedByteCount += grown
     earn(2 * grown)
   }
 
@@ -54,8 +56,19 @@ final class GarbageCollector {
     credit = min(GarbageCollector.creditLimit, credit + byteCount)
   }
 
-  /// Does a step of collection; false when nothing is due.
-  func step(_ engine: Engine) throws(StorageError) -> Bool {
+  /// Collects for a while: about as many bytes as were appended since the last turn, at least one
+  /// step; false when nothing is due.
+  func turn(_ engine: Engine) throws(StorageError) -> Bool {
+    var budget = unturnedByteCount
+    unturnedByteCount = 0
+    guard try step(engine, &budget) else { return false }
+    while budget > 0, try step(engine, &budget) {}
+    return true
+  }
+
+  private func step(
+    _ engine: Engine, _ budget: inout Int
+  ) throws(StorageError) -> Bool {
     if run == nil {
       try estimate(engine)
       guard let victims = pickVictims() else { return false }
@@ -65,6 +78,7 @@ final class GarbageCollector {
     do throws(StorageError) {
       let moved = try run.step(engine, byteLimit: GarbageCollector.stepByteCount)
       credit -= moved
+      budget -= moved
       if run.isDone { self.run = nil }
       return true
     } catch {

@@ -135,7 +135,7 @@ extension Engine {
     return min(options.replayByteLimit, max(2 * Engine.smallestSegmentByteCount, share))
   }
 
-  private static let smallestSegmentByteCount = 4 << 20
+  private static let smallestSegmentByteCount = 2 << 20
 
   /// Range deletes of one memtable: reads go through all of them.
   private static let rangeLimit = 64
