@@ -125,7 +125,7 @@ extension Engine {
   // A small store has small segments and flushes early: garbage collection works on whole segments,
   // and only on flushed ones, so both bound the share of the disk that waits for it.
 
-  private var segmentByteLimit: Int {
+  var segmentByteLimit: Int {
     let share = journalByteCount.load(ordering: .relaxed) / 32
     return min(options.segmentByteLimit, max(Engine.smallestSegmentByteCount, share))
   }
