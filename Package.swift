@@ -43,7 +43,7 @@ var targets: [Target] = [
       "KVBase", "KVModel", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
     ],
     exclude: ["Proto"], swiftSettings: strict),
-  module("KVStorage", ["KVBase", "CLZ4"]),
+  module("KVStorage", ["KVBase", "CLZ4", "CCrypto"]),
   module("KVCluster", ["KVBase", "KVModel"]),
   module("KVNode", ["KVBase", "KVModel", "KVCluster", "KVStorage"]),
   module("KVTransport", ["KVBase", nio("NIOCore"), nio("NIOPosix")]),

@@ -1,6 +1,6 @@
 import KVBase
 
-extension CrashableFileSystem: FileSystem {
+extension CrashableFileSystem: UpdatableFileSystem {
   /// Creates a directory and its missing parents.
   public func createDirectory(_ path: String) throws(StorageError) {
     try change(path) { () throws(StorageError) in
@@ -28,6 +28,14 @@ extension CrashableFileSystem: FileSystem {
       unsyncedNames.append(.link(path, inode))
     }
     return CrashableFile(self, inode, path)
+  }
+
+  /// Opens an existing file for writing.
+  public func openForUpdate(_ path: String) throws(StorageError) -> any WritableFile {
+    monitor.lock()
+    defer { monitor.unlock() }
+    try attempt(.change, path)
+    return CrashableFile(self, try inode(path), path)
   }
 
   /// Removes a file.

@@ -52,6 +52,12 @@ public protocol FileSystem: Sendable {
   var secondsSinceEpoch: UInt64 { get }
 }
 
+/// A file system that can also change the bytes of a file that exists, as a change of keys must.
+public protocol UpdatableFileSystem: FileSystem {
+  /// Opens an existing file for writing and leaves its contents alone.
+  func openForUpdate(_ path: String) throws(StorageError) -> any WritableFile
+}
+
 /// A file opened for reading at any offset.
 public protocol ReadableFile: AnyObject, Sendable {
   /// Its size when it was opened.

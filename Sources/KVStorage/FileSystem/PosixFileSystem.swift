@@ -3,7 +3,7 @@ import Glibc
 /// The files of the machine: the only place in the engine with file system calls.
 ///
 /// Appends are `pwrite`, reads `pread`, durability `fdatasync`; directories are synced with `fsync`.
-public struct PosixFileSystem: FileSystem {
+public struct PosixFileSystem: UpdatableFileSystem {
   /// The file system of this process.
   public init() {}
 
@@ -33,6 +33,11 @@ public struct PosixFileSystem: FileSystem {
   /// Creates an empty file for writing.
   public func create(_ path: String) throws(StorageError) -> any WritableFile {
     PosixWritableFile(try openDescriptor(path, O_WRONLY | O_CREAT | O_TRUNC), path)
+  }
+
+  /// Opens an existing file for writing.
+  public func openForUpdate(_ path: String) throws(StorageError) -> any WritableFile {
+    PosixWritableFile(try openDescriptor(path, O_WRONLY), path)
   }
 
   /// Removes a file.

@@ -43,6 +43,10 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let invalidOptions = Code(rawValue: 1015)
     /// Sequence numbers are missing between two parts of the store.
     public static let sequenceGap = Code(rawValue: 1016)
+    /// Bytes of an encrypted file are not those that were written, or its keys do not unwrap.
+    public static let authenticationFailed = Code(rawValue: 1018)
+    /// A key that encrypted files need is not at hand, or cannot be read.
+    public static let keyUnavailable = Code(rawValue: 1019)
 
     /// Every code, its name and whether the same call can succeed later without a reopen.
     package static let all: [(code: Code, name: String, isRetryable: Bool)] = [
@@ -54,6 +58,8 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
       (.valueTooLarge, "valueTooLarge", false), (.batchTooLarge, "batchTooLarge", false),
       (.journalPoisoned, "journalPoisoned", false), (.closed, "closed", false),
       (.invalidOptions, "invalidOptions", false), (.sequenceGap, "sequenceGap", false),
+      (.authenticationFailed, "authenticationFailed", false),
+      (.keyUnavailable, "keyUnavailable", false),
     ]
 
     /// The error in one line.
@@ -92,7 +98,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   /// True for damage to stored bytes, as opposed to a fault of the environment or of the caller.
   public var isCorruption: Bool {
     switch code {
-    case .checksumMismatch, .malformed, .missingFile, .sequenceGap: true
+    case .checksumMismatch, .malformed, .missingFile, .sequenceGap, .authenticationFailed: true
     default: false
     }
   }
