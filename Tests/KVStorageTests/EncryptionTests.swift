@@ -161,18 +161,26 @@ import Testing
     thread.join()
   }
 
-  @Test func `golden bytes of a key slot`() throws {
+  @Test func `golden bytes of a key slot and of a page`() throws {
     let slot = EncryptionFuzz.sampleKeySlot()
     #expect(
       hex(slot) == """
-        x
+        5350494e45454e4300000001000000019d6b6a6797d550b26465666768696a6b6c6d6e6f70717273\
+        9c891b30b44f853bef76f36d7382cbd53da599dbc29f78dba559cecc505d4a3ef0b22ae0b8593efe\
+        9d66d55c70f0f1b99b104273da83d929a5fd139778cf74151520f009bbc4990a26ae170a
+        """)
+    #expect(
+      hex(EncryptionFuzz.samplePage()) == """
+        00000000000000010000000000000000000000000000000bdfd0aeee140655da35679ff864eefe9f\
+        00000000000000000000000000000000000000000000000000000000000000000000000000000000\
+        0271c433facb97809d55fb
         """)
     let root = try #require("\(#filePath)".split(separator: "/Tests/").first)
     let formats = try PosixFileSystem().readAll("\(root)/Docs/Formats.md")
     let digits = String(decoding: formats, as: UTF8.self).filter { !" \n`".contains($0) }
-    #expect(digits.contains(hex(slot)), "Docs/Formats.md lacks \(hex(slot))")
-    #expect(
-      digits.contains(hex(EncryptionFuzz.samplePage())), "\(hex(EncryptionFuzz.samplePage()))")
+    for sample in [slot, EncryptionFuzz.samplePage()] {
+      #expect(digits.contains(hex(sample)), "Docs/Formats.md lacks \(hex(sample))")
+    }
   }
 
   private func hex(_ bytes: Bytes) -> String {
