@@ -12,7 +12,7 @@ import Testing
   /// Appends and syncs the batches of a range.
   private func append(_ range: Range<Int>, to store: Store) throws(StorageError) {
     for index in range {
-      try store.sync(through: try store.append(WriteBatch(workload.batches[index])))
+      try store.sync(through: try store.append(workload.batch(index)))
       _ = try store.performBackgroundWork()
     }
   }
