@@ -23,6 +23,7 @@ final class ShardStore: @unchecked Sendable {
     var options = StoreOptions()
     options.memtableByteLimit = configuration.memtableByteCount
     options.blockCacheByteLimit = configuration.blockCacheByteCount
+    options.separationByteCount = configuration.separationByteCount
     options.background = .thread
     do throws(StorageError) {
       store = try Store.open(at: path, fileSystem: fileSystem, options: options)
@@ -69,6 +70,9 @@ final class ShardStore: @unchecked Sendable {
       ("compactionReadBytes", sum(\.compactionReadByteCount)),
       ("compactionWrittenBytes", sum(\.compactionWrittenByteCount)),
       ("cacheHits", sum(\.cacheHitCount)), ("cacheMisses", sum(\.cacheMissCount)),
+      ("segments", sum(\.segmentCount)), ("segmentBytes", sum(\.segmentByteCount)),
+      ("liveValueBytes", sum(\.liveValueByteCount)), ("collections", sum(\.collectionCount)),
+      ("collectionWrittenBytes", sum(\.collectionWrittenByteCount)),
       ("cacheBytes", sum(\.cacheByteCount)),
     ]
   }
