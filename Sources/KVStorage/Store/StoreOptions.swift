@@ -16,7 +16,7 @@ public struct StoreOptions: Hashable, Sendable {
   public var replayByteLimit = 512 << 20
   /// How large the journal's segments may be, as a multiple of the live values in them, before garbage
   /// collection moves live values out of the emptiest.
-  public var spaceAmplificationLimit = 1.35
+  public var spaceAmplificationLimit = 1.25
   /// Bytes a second that garbage collection may move although nobody appends, on a store with a thread
   /// of its own; while others append it may move twice as much as they do.
   public var collectionByteRate = 32 << 20

@@ -59,11 +59,13 @@ package enum StorageFuzz {
 
   private static func fuzzJournal(_ bytes: Bytes) {
     let reader = JournalReader(path: "/journal")
-    _ = reader.durableSequence(bytes, from: 0)
     do throws(StorageError) {
-      guard let header = try reader.header(bytes) else { return }
+      let expected = JournalFormat.Header(
+        number: FileNumber(1), firstSequence: SequenceNumber(1))
+      guard let (header, seed) = try reader.header(bytes, expecting: expected) else { return }
+      _ = reader.durableSequence(bytes, seed: seed, from: 0)
       let memtable = Memtable()
-      _ = try reader.read(bytes, header) { (entry, _) throws(StorageError) in
+      _ = try reader.read(bytes, header, seed: seed) { (entry, _) throws(StorageError) in
         if entry.kind != .deleteRange { memtable.insert(entry) }
       }
       let fileSystem = CrashableFileSystem()
