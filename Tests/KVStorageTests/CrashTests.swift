@@ -44,7 +44,7 @@ import Testing
       var isComplete = false
       do {
         let store = try Store.open(at: "/store", fileSystem: fileSystem, options: workload.options)
-        result = workload.run(store, fileSystem)
+        result = workload.run(store, clock: fileSystem)
         isComplete = result.error == nil
       } catch {}
       for attempt in 0..<Effort.factor {
@@ -70,7 +70,7 @@ import Testing
     let again = crashed.crash(random: &random)
     let (store, count) = try workload.reopen(again, durable: durable, label)
     again.injectFault(.powerOff, at: 1 + random.below(60))
-    let result = workload.run(store, again, from: count)
+    let result = workload.run(store, clock: again, from: count)
     let last = again.crash(random: &random)
     _ = try workload.reopen(last, durable: max(count, result.durable), label + ", second life")
   }
@@ -87,7 +87,7 @@ import Testing
       let (store, count) = try workload.reopen(
         fileSystem, durable: durable, "seed \(seed), life \(life)")
       fileSystem.injectFault(.powerOff, at: 1 + random.below(200))
-      durable = max(count, workload.run(store, fileSystem, from: count).durable)
+      durable = max(count, workload.run(store, clock: fileSystem, from: count).durable)
       fileSystem = fileSystem.crash(random: &random)
     }
   }

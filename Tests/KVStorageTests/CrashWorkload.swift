@@ -35,13 +35,13 @@ struct CrashWorkload {
     var statistics = StoreStatistics()
   }
 
-  /// Appends, syncs and works in the background until something throws.
-  func run(_ store: Store, _ fileSystem: CrashableFileSystem, from first: Int = 0) -> Result {
+  /// Appends, syncs and works in the background until something throws; the clock goes on meanwhile.
+  func run(_ store: Store, clock: CrashableFileSystem? = nil, from first: Int = 0) -> Result {
     var random = SeededRandom(seed: seed)
     var result = Result(durable: first)
     do throws(StorageError) {
       for index in first..<batches.count {
-        fileSystem.setSecondsSinceEpoch(max(fileSystem.secondsSinceEpoch, UInt64(index)))
+        clock.map { $0.setSecondsSinceEpoch(max($0.secondsSinceEpoch, UInt64(index))) }
         let batch = batch(index)
         let sequence = try retrying { () throws(StorageError) in try store.append(batch) }
         if random.chance(syncChance) {
@@ -95,7 +95,7 @@ struct CrashWorkload {
 
   /// Opens the store, demands that it holds a prefix of the batches of at least `durable`, and
   /// returns it with the length of that prefix.
-  func reopen(_ fileSystem: CrashableFileSystem, durable: Int, _ label: String) throws
+  func reopen(_ fileSystem: any FileSystem, durable: Int, _ label: String) throws
     -> (Store, Int)
   {
     let store = try Store.open(at: "/store", fileSystem: fileSystem, options: options)

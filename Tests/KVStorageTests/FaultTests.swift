@@ -37,7 +37,7 @@ import Testing
       var durable = 0
       do {
         let store = try Store.open(at: "/store", fileSystem: fileSystem, options: workload.options)
-        let result = workload.run(store, fileSystem)
+        let result = workload.run(store, clock: fileSystem)
         durable = result.durable
         if let failure = result.error {
           try checkReadable(store, workload, fileSystem, failure, "at \(number)")

@@ -11,6 +11,7 @@ final class SpineEngine: BenchEngine {
   init(_ directory: String, _ settings: EngineSettings) {
     var options = StoreOptions()
     options.background = .thread
+    options.compactionThreadCount = 1
     options.memtableByteLimit = settings.writeBufferByteCount
     options.immutableMemtableLimit = settings.writeBufferCount - 1
     options.blockCacheByteLimit = settings.cacheByteCount

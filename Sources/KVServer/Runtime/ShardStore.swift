@@ -16,7 +16,8 @@ final class ShardStore: @unchecked Sendable {
 
   /// Opens the store in the directory, which recovers it after a crash.
   init(
-    path: String, configuration: ServerConfiguration, nodeStoppedCleanly: Bool
+    path: String, fileSystem: any FileSystem, configuration: ServerConfiguration,
+    nodeStoppedCleanly: Bool
   ) throws(ServerError) {
     self.path = path
     var options = StoreOptions()
@@ -24,7 +25,7 @@ final class ShardStore: @unchecked Sendable {
     options.blockCacheByteLimit = configuration.blockCacheByteCount
     options.background = .thread
     do throws(StorageError) {
-      store = try Store.open(at: path, fileSystem: PosixFileSystem(), options: options)
+      store = try Store.open(at: path, fileSystem: fileSystem, options: options)
     } catch {
       throw ServerError(.store, error.description, context: path)
     }

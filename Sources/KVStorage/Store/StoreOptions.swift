@@ -42,6 +42,8 @@ public struct StoreOptions: Hashable, Sendable {
   public var level0CompactionFileCount = 4
   /// Files in level 0 at which appending stalls until a compaction has run.
   public var level0StallFileCount = 16
+  /// Threads among which a large compaction is divided, with `background: .thread`.
+  public var compactionThreadCount = 2
   /// Bytes after which the manifest is rewritten as a new file.
   public var manifestByteLimit = 1 << 20
   /// Who runs flushes and compactions.
@@ -91,6 +93,8 @@ public struct StoreOptions: Hashable, Sendable {
     try require(
       level0CompactionFileCount > 0 && level0StallFileCount >= level0CompactionFileCount,
       "level 0 compacts at \(level0CompactionFileCount) files, stalls at \(level0StallFileCount)")
+    try require(
+      (1...64).contains(compactionThreadCount), "compactionThreadCount is \(compactionThreadCount)")
     try require(manifestByteLimit > 0, "manifestByteLimit is \(manifestByteLimit)")
   }
 }

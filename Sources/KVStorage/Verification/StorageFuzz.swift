@@ -13,7 +13,7 @@ package enum StorageFuzz {
       ("current", ManifestFormat.current(StorePaths.manifestName(FileNumber(7)))),
       ("block", sampleBlock()), ("edit", sampleEdit().encode()),
       ("batch", sampleBatch().operations),
-    ]
+    ] + EncryptionFuzz.samples()
   }
 
   /// Gives the bytes to all readers, as whole files and as parts whose checksums are right.
@@ -26,6 +26,7 @@ package enum StorageFuzz {
     fuzzManifest(manifest(around: bytes))
     fuzzBlock(bytes)
     fuzzParts(bytes)
+    EncryptionFuzz.fuzz(bytes)
   }
 
   // MARK: Readers
