@@ -54,6 +54,9 @@ final class GarbageCollector {
     credit = min(GarbageCollector.creditLimit, credit + byteCount)
   }
 
+  /// Lets the next step estimate all segments anew, however little was appended.
+  func requestEstimates() { unestimatedByteCount = 1 << 48 }
+
   /// Does a step of collection; false when nothing is due.
   func step(_ engine: Engine) throws(StorageError) -> Bool {
     if run == nil {
