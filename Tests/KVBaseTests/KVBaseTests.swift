@@ -1,4 +1,4 @@
-import KVBase
+@testable import KVBase
 import Testing
 
 @Suite struct KVBaseTests {
@@ -12,6 +12,18 @@ import Testing
     let long = Bytes(repeating: UInt8(ascii: "a"), count: 1_000_000)
     #expect(hex(SHA1.digest(long)) == "34aa973cd4c4daa4f61eeb2bdbad27316534016f")
     for length in 50..<130 { #expect(SHA1.digest(Bytes(repeating: 7, count: length)).count == 20) }
+  }
+
+  @Test func `CRC32C by the processor equals that by the table for all lengths`() {
+    var random = SeededRandom(seed: 5)
+    let bytes = (0..<20_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    for count in Array(0..<70) + [3071, 3072, 3073, 6144, 9999, 20_000] {
+      let start = random.below(bytes.count - count + 1)
+      bytes[start..<start + count].withUnsafeBytes { part in
+        let table = CRC32C.tableChecksum(part, continuing: 77)
+        #expect(CRC32C.checksum(part, continuing: 77) == table, "\(count) bytes")
+      }
+    }
   }
 
   @Test func `CRC32C matches the check value and extends`() {

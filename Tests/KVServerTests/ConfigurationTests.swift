@@ -47,6 +47,10 @@ import Testing
     (
       "[storage]\nsync = \"yes\"", "spinekv.toml:2: storage.sync is \"yes\": expected true or false"
     ),
+    (
+      "[storage]\nencryption_key_file = \"k\"\nencryption_key_command = \"c\"",
+      "storage.encryption_key_command: stands beside storage.encryption_key_file"
+    ),
     ("[request]\ntimeout = 60", "spinekv.toml:2: request.timeout is 60: expected a duration"),
     (
       "[request]\ntimeout = \"60\"",

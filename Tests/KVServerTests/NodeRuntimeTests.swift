@@ -74,6 +74,40 @@ import Testing
     }
   }
 
+  @Test func `encrypted stores need their key, and change it at a start`() async throws {
+    try await withDirectory { directory in
+      let keyFile = directory.appending(path: "key").path
+      let keys = ["11", "22"].map { String(repeating: $0, count: 32) }
+      func start(keys: [String]) async throws -> NodeRuntime {
+        _ = FileManager.default.createFile(
+          atPath: keyFile, contents: Data(keys.joined(separator: "\n").utf8),
+          attributes: [.posixPermissions: 0o600])
+        var configuration = configuration("a", in: directory)
+        configuration.encryptionKeyFile = keyFile
+        return try await NodeRuntime.start(configuration, logger: logger)
+      }
+      let first = try await start(keys: [keys[0]])
+      guard case .stored? = await put(1, at: first) else {
+        Issue.record("not stored")
+        return
+      }
+      try await first.stop()
+      let wrong = await #expect(throws: ServerError.self) { try await start(keys: [keys[1]]) }
+      #expect(wrong?.code == .store && wrong?.message.contains("1019") == true, "\(wrong as Any)")
+      await #expect(throws: ServerError.self) {
+        try await NodeRuntime.start(configuration("a", in: directory), logger: logger)
+      }
+      let changed = try await start(keys: [keys[1], keys[0]])
+      #expect(await values(1, at: changed) == [Array("v1".utf8)])
+      try await changed.stop()
+      var byCommand = configuration("a", in: directory)
+      byCommand.encryptionKeyCommand = "echo \(keys[1])"
+      let last = try await NodeRuntime.start(byCommand, logger: logger)
+      #expect(await values(1, at: last) == [Array("v1".utf8)])
+      try await last.stop()
+    }
+  }
+
   @Test func `two nodes in one process form a cluster over their sockets`() async throws {
     try await withDirectory { directory in
       let a = try await NodeRuntime.start(configuration("a", in: directory), logger: logger)

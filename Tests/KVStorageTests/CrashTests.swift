@@ -61,7 +61,7 @@ struct CrashWorkload {
 
   /// Opens the store, demands that it holds a prefix of the batches of at least `durable`, and
   /// returns it with the length of that prefix.
-  func reopen(_ fileSystem: CrashableFileSystem, durable: Int, _ label: String) throws
+  func reopen(_ fileSystem: any FileSystem, durable: Int, _ label: String) throws
     -> (Store, Int)
   {
     let store = try Store.open(at: "/store", fileSystem: fileSystem, options: options)

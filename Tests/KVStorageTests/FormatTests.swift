@@ -14,9 +14,10 @@ import Testing
   @Test func `golden bytes of a journal segment`() {
     #expect(
       hex(StorageFuzz.sampleJournal()) == """
-        5350494e454a4e4c000000010000000000000003000000000000000a4c0397bc0000002d01000000\
-        000000000a0000000000000020b181348e030105616c7068610b0566697273742076616c75650108\
-        616c70686162657406007365636f6e64000462657461
+        5350494e454a4e4c000000020000000000000003000000000000000aac2ef35d0000002d01000000\
+        000000000a0000000000000009baf4fd5e030105616c7068610b0566697273742076616c75650108\
+        616c70686162657406007365636f6e640004626574610000000902000000000000000d0000000000\
+        0000098ae5c9d70105616c706861430b0000000000000066000000009c2b1b6e5350494e454a4958
         """)
   }
 
@@ -34,8 +35,9 @@ import Testing
   @Test func `golden bytes of a manifest and of CURRENT`() {
     #expect(
       hex(StorageFuzz.sampleManifest()) == """
-        5350494e454d414e0000000100000000000000070e19910800000021b904f0360109020c03080501\
-        05040006ac02deadbeef03010a0c05616c7068610462657461
+        5350494e454d414e00000002000000000000000717b69d2100000035054245670109020c03080501\
+        05040006ac02deadbeef0301000a0c05616c70686104626574610802070003a001010b0a06091201\
+        0162016309
         """)
     let current = String(decoding: ManifestFormat.current("MANIFEST-000007"), as: UTF8.self)
     #expect(current == "MANIFEST-000007 1483918946\n")
@@ -47,6 +49,7 @@ import Testing
     let digits = String(decoding: formats, as: UTF8.self).filter { !" \n`".contains($0) }
     for sample in [
       StorageFuzz.sampleJournal(), StorageFuzz.sampleTable(), StorageFuzz.sampleManifest(),
+      StorageFuzz.sampleReference(),
     ] {
       #expect(digits.contains(hex(sample)), "Docs/Formats.md lacks \(hex(sample))")
     }

@@ -32,9 +32,11 @@ import Testing
     _ bytes: Bytes
   ) throws -> (keys: [UInt8], contents: JournalReader.Contents) {
     let reader = JournalReader(path: "/j")
-    let header = try #require(try reader.header(bytes))
+    let header = try reader.header(bytes)
+    let seed = JournalFormat.seed(bytes[...])
     var keys: [UInt8] = []
-    let contents = try reader.read(bytes, header) { (entry, offset) throws(StorageError) in
+    let contents = try reader.read(bytes, header, seed: seed) {
+      (entry, offset) throws(StorageError) in
       keys.append(entry.key[0])
       let value = bytes[offset..<offset + entry.value.count]
       #expect(Bytes(value) == Bytes(entry.value), "the value is not where it is said to be")
@@ -66,7 +68,9 @@ import Testing
     }
     let header = JournalReader(path: "/j")
     for count in 0..<JournalFormat.headerByteCount {
-      #expect(try header.header(Bytes(bytes[..<count])) == nil)
+      let expected = JournalFormat.Header(
+        number: FileNumber(1), firstSequence: SequenceNumber(1))
+      #expect(try header.header(Bytes(bytes[..<count]), expecting: expected) == nil)
     }
   }
 
@@ -81,7 +85,8 @@ import Testing
       #expect(keys.count == record, "at \(offset)")
       let damage = try #require(contents.damage, "at \(offset)")
       #expect(damage.isCorruption && damage.path == "/j" && damage.offset == offsets[record])
-      let durable = JournalReader(path: "/j").durableSequence(damaged, from: offsets[record])
+      let durable = JournalReader(path: "/j").durableSequence(
+        damaged, seed: JournalFormat.seed(bytes[...]), from: offsets[record])
       // Records 5 and later say that no more than the first 4 operations were durable.
       #expect((durable >= UInt64(record + 1)) == (record < 4), "at \(offset)")
     }

@@ -60,25 +60,6 @@ import Testing
     }
   }
 
-  @Test func `the cache keeps to its limit and to what is used`() throws {
-    let cache = BlockCache(byteLimit: 64 << 10)
-    let blocks = try (0..<400).map {
-      try block([Bytes(repeating: UInt8($0 & 255), count: 900)], restartInterval: 1)
-    }
-    for (index, block) in blocks.enumerated() {
-      cache.insert(block, for: .init(file: 1, offset: index))
-      _ = cache.find(.init(file: 1, offset: 0))
-      #expect(cache.byteCount <= 64 << 10)
-    }
-    #expect(cache.find(.init(file: 1, offset: 0)) === blocks[0])
-    #expect(cache.find(.init(file: 1, offset: 399)) === blocks[399])
-    #expect(cache.find(.init(file: 2, offset: 0)) == nil)
-    #expect(cache.hitCount + cache.missCount == 403)
-    let none = BlockCache(byteLimit: 0)
-    none.insert(blocks[0], for: .init(file: 1, offset: 0))
-    #expect(none.byteCount == 0)
-  }
-
   @Test func `a memtable keeps every version in order`() {
     let memtable = Memtable(seed: 1)
     var random = SeededRandom(seed: 2)

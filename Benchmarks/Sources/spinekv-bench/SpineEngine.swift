@@ -11,6 +11,7 @@ final class SpineEngine: BenchEngine {
   init(_ directory: String, _ settings: EngineSettings) {
     var options = StoreOptions()
     options.background = .thread
+    options.compactionThreadCount = 1
     options.memtableByteLimit = settings.writeBufferByteCount
     options.immutableMemtableLimit = settings.writeBufferCount - 1
     options.blockCacheByteLimit = settings.cacheByteCount
@@ -53,6 +54,7 @@ final class SpineEngine: BenchEngine {
 private final class SpineSession: BenchSession {
   private let store: Store
   private var batch = WriteBatch()
+  private var buffer: [UInt8] = []
   /// Makes reading the values count.
   private var checksum: UInt8 = 0
 
@@ -73,9 +75,13 @@ private final class SpineSession: BenchSession {
     orFail { _ = try store.append(batch) }
   }
 
-  func get(_ key: [UInt8]) -> Int { orFail { try store.get(key)?.count ?? -1 } }
+  func get(_ key: [UInt8]) -> Int {
+    orFail { try store.get(key, into: &buffer) ? buffer.count : -1 }
+  }
 
-  func head(_ key: [UInt8]) -> Int { orFail { try store.head(key)?.count ?? -1 } }
+  func head(_ key: [UInt8]) -> Int {
+    orFail { try store.head(key, into: &buffer) ? buffer.count : -1 }
+  }
 
   func scan(from key: [UInt8], limit: Int, heads: Bool) -> Int {
     var count = 0

@@ -102,6 +102,9 @@ package struct ConfigurationLoader {
     if chosen.objectByteLimit > chosen.mailboxByteLimit {
       report("request.mailbox_bytes", "is less than object.size_limit")
     }
+    if !chosen.encryptionKeyFile.isEmpty, !chosen.encryptionKeyCommand.isEmpty {
+      report("storage.encryption_key_command", "stands beside storage.encryption_key_file")
+    }
     var ports: [UInt16: String] = [:]
     for (key, endpoint) in [
       ("listen.client", chosen.clientEndpoint), ("listen.http", chosen.httpEndpoint),

@@ -82,10 +82,16 @@ public struct ServerConfiguration: Hashable, Sendable {
 
   /// Whether writes are flushed to disk before they are acknowledged.
   public var syncByDefault = true
+  /// The file with the keys that encrypt the stores; empty for none.
+  public var encryptionKeyFile = ""
+  /// A shell command that prints these keys; empty for none.
+  public var encryptionKeyCommand = ""
   /// A memtable of this size is written out, per shard.
   public var memtableByteCount = 32 << 20
   /// The block cache of one shard, in bytes.
   public var blockCacheByteCount = 64 << 20
+  /// Objects of at least this many bytes stay in the journal.
+  public var separationByteCount = 4 << 10
 
   /// The least severe level that is logged.
   public var logLevel = "info"

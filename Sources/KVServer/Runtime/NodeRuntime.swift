@@ -73,7 +73,7 @@ public final class NodeRuntime: Sendable {
     let directory = try NodeDirectory.open(configuration, processorCount: processors)
     let stores: [ShardStore]
     do throws(ServerError) {
-      stores = try openStores(directory, configuration)
+      stores = try openStores(directory, configuration, logger)
     } catch {
       directory.release()
       throw error
@@ -100,14 +100,15 @@ public final class NodeRuntime: Sendable {
   }
 
   private static func openStores(
-    _ directory: NodeDirectory, _ configuration: ServerConfiguration
+    _ directory: NodeDirectory, _ configuration: ServerConfiguration, _ logger: Logger
   ) throws(ServerError) -> [ShardStore] {
+    let paths = (0..<directory.identity.shardCount).map { directory.storePath(of: ShardIndex($0)) }
+    let fileSystem = try StoreFiles.open(configuration, stores: paths, logger)
     var stores: [ShardStore] = []
-    for index in 0..<directory.identity.shardCount {
-      let path = directory.storePath(of: ShardIndex(index))
+    for path in paths {
       stores.append(
         try ShardStore(
-          path: path, configuration: configuration,
+          path: path, fileSystem: fileSystem, configuration: configuration,
           nodeStoppedCleanly: directory.startedCleanly))
     }
     return stores
@@ -234,7 +235,7 @@ public final class NodeRuntime: Sendable {
       throw ServerError(
         .stopTimeout, "shards did not finish within node.stop_timeout", context: directory.path)
     }
-    for store in stores { try store.close() }
+    for store in stores { try store.close(afterServing: true) }
     try directory.markCleanShutdown()
     logger.info("stopped in order")
   }

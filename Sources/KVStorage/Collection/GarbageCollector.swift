@@ -25,6 +25,7 @@ final class GarbageCollector {
   /// Where the next estimate begins.
   private var nextEstimate = FileNumber(0)
   private var unestimatedByteCount = 0
+  private var unturnedByteCount = 0
   private var appendedByteCount = 0
   /// Bytes that may be moved before more are earned.
   private(set) var credit = GarbageCollector.creditLimit
@@ -33,6 +34,7 @@ final class GarbageCollector {
   /// What one step may move.
   static let stepByteCount = 4 << 20
   private static let samplesPerSegment = 100
+  private static let estimatesPerRun = 64
   /// Segments with less garbage are left alone: emptying one would move nearly all of it.
   private static let smallestGarbageShare = 0.05
 
@@ -47,6 +49,7 @@ final class GarbageCollector {
     let grown = total - appendedByteCount
     appendedByteCount = total
     unestimatedByteCount += grown
+    unturnedByteCount += grown
     earn(2 * grown)
   }
 
@@ -57,17 +60,29 @@ final class GarbageCollector {
   /// Lets the next step estimate all segments anew, however little was appended.
   func requestEstimates() { unestimatedByteCount = 1 << 48 }
 
-  /// Does a step of collection; false when nothing is due.
-  func step(_ engine: Engine) throws(StorageError) -> Bool {
+  /// Collects for a while: about as many bytes as were appended since the last turn, at least one
+  /// step; false when nothing is due.
+  func turn(_ engine: Engine) throws(StorageError) -> Bool {
+    var budget = unturnedByteCount
+    unturnedByteCount = 0
+    guard try step(engine, &budget) else { return false }
+    while budget > 0, try step(engine, &budget) {}
+    return true
+  }
+
+  private func step(
+    _ engine: Engine, _ budget: inout Int
+  ) throws(StorageError) -> Bool {
     if run == nil {
       try estimate(engine)
-      guard let victims = pickVictims() else { return false }
+      guard let victims = pickVictims(engine) else { return false }
       run = CollectionRun(victims, ledger)
     }
     guard credit > 0, let run else { return false }
     do throws(StorageError) {
       let moved = try run.step(engine, byteLimit: GarbageCollector.stepByteCount)
       credit -= moved
+      budget -= moved
       if run.isDone { self.run = nil }
       return true
     } catch {
@@ -82,13 +97,14 @@ final class GarbageCollector {
 
   // MARK: Estimating
 
-  /// Estimates some segments anew: all of them in the time that the journal grows by an eighth.
+  /// Estimates some segments anew: all of few, else all in the time that the journal grows by a sixteenth.
   private func estimate(_ engine: Engine) throws(StorageError) {
     let segments = ledger.segments.segments
-    let total = segments.reduce(0) { $0 + $1.metadata.byteCount }
+    let total = ledger.segments.byteCount
     guard total > 0, unestimatedByteCount > 0 else { return }
-    let share = min(1, 8 * Double(unestimatedByteCount) / Double(total))
-    let count = Int((share * Double(segments.count)).rounded(.up))
+    let share = min(1, 16 * Double(unestimatedByteCount) / Double(total))
+    let count = max(
+      GarbageCollector.estimatesPerRun, Int((share * Double(segments.count)).rounded(.up)))
     unestimatedByteCount = 0
     let start = segments.firstIndex { !($0.number < nextEstimate) } ?? 0
     for index in 0..<min(count, segments.count) {
@@ -99,13 +115,11 @@ final class GarbageCollector {
   }
 
   private func estimate(_ segment: Segment, _ engine: Engine) throws(StorageError) {
-    let values = try SegmentIndex(of: segment).values
+    let values = try SegmentIndex(of: segment, limit: GarbageCollector.samplesPerSegment).values
     let state = engine.readState
-    let stride = max(1, values.count / GarbageCollector.samplesPerSegment)
     var seen = 0
     var live = 0
-    for index in Swift.stride(from: 0, to: values.count, by: stride) {
-      let value = values[index]
+    for value in values {
       seen += value.byteCount
       if try engine.reference(to: value, in: segment, state) != nil { live += value.byteCount }
     }
@@ -116,9 +130,9 @@ final class GarbageCollector {
 
   /// The segments to empty: none while the journal is within its limit, else those with the smallest
   /// live share, together no more live bytes than one segment holds. Empty ones are always taken.
-  private func pickVictims() -> [Segment]? {
+  private func pickVictims(_ engine: Engine) -> [Segment]? {
     let segments = ledger.segments.segments
-    let total = segments.reduce(0) { $0 + $1.metadata.byteCount }
+    let total = ledger.segments.byteCount
     let live = segments.reduce(0) { $0 + $1.liveByteCount }
     let isOver = Double(total) > options.spaceAmplificationLimit * Double(live)
     let least = isOver ? GarbageCollector.smallestGarbageShare : 1
@@ -127,7 +141,7 @@ final class GarbageCollector {
     for segment in segments.sorted(by: { $0.garbageShare > $1.garbageShare })
     where segment.garbageShare >= least {
       moved += segment.liveByteCount
-      if !victims.isEmpty, moved > options.segmentByteLimit / 2 { break }
+      if !victims.isEmpty, moved > engine.segmentByteLimit { break }
       victims.append(segment)
     }
     return victims.isEmpty ? nil : victims

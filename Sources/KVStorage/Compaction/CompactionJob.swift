@@ -1,22 +1,17 @@
 import KVBase
 import Synchronization
 
-/// Merges the tables of a compaction into new tables of the next level.
+/// Merges the tables of a compaction into new tables of the output level.
 ///
-/// Only the newest entry of each key goes on; a tombstone is dropped when no level below the output
-/// can hold its key. Snapshots do not matter here: they keep the old tables.
+/// A large one is cut into key ranges that are merged side by side. Snapshots do not matter here: they
+/// keep the old tables.
 final class CompactionJob {
   private let ledger: Ledger
   private let compaction: Compaction
-  private let version: Version
-  private let now: UInt64
-  private var deeperIndexes = [Int](repeating: 0, count: Version.levelCount)
 
   init(_ ledger: Ledger, _ compaction: Compaction) {
     self.ledger = ledger
     self.compaction = compaction
-    version = ledger.version
-    now = ledger.fileSystem.secondsSinceEpoch
   }
 
   /// Merges and installs the result.
@@ -25,115 +20,97 @@ final class CompactionJob {
   /// effect by returning false.
   func run(interrupt: () throws(StorageError) -> Bool) throws(StorageError) {
     ledger.counters.compactions.wrappingAdd(1, ordering: .relaxed)
-    let tables: [TableMetadata]?
-    switch compaction.kind {
-    case .merge: tables = try merge(interrupt)
-    case .move: tables = compaction.inputs.map(\.metadata)
-    case .drop: tables = []
-    }
-    guard let tables else { return }
     var edit = VersionEdit()
+    switch compaction.kind {
+    case .merge:
+      guard let tables = try merge(interrupt) else { return }
+      edit.added = tables.map { .init(level: compaction.outputLevel, table: $0) }
+    case .move:
+      edit.added = compaction.inputs.map {
+        .init(level: compaction.outputLevel, table: $0.metadata)
+      }
+    case .drop: break
+    }
     let level = compaction.level
     edit.removed += compaction.inputs.map { .init(level: level, number: $0.metadata.number) }
     edit.removed += compaction.overlapped.map {
-      .init(level: compaction.outputLevel, number: $0.metadata.number)
+      .init(level: level + 1, number: $0.metadata.number)
     }
-    edit.added = tables.map { .init(level: compaction.outputLevel, table: $0) }
     try ledger.apply(edit)
     if let last = compaction.inputs.last, level > 0 {
       ledger.compactionPointers[level] = last.largestKey
     }
   }
 
+  /// The tables of all parts, in key order; nil when the job was interrupted.
   private func merge(
     _ interrupt: () throws(StorageError) -> Bool
   ) throws(StorageError) -> [TableMetadata]? {
-    let output = TableOutput(ledger)
+    let now = ledger.fileSystem.secondsSinceEpoch
+    let bounds = splitKeys()
+    let parts = (0...bounds.count).map { index in
+      CompactionPart(
+        ledger, compaction, from: index == 0 ? [] : bounds[index - 1],
+        to: index < bounds.count ? bounds[index] : nil, now: now)
+    }
     do throws(StorageError) {
-      guard try mergeEntries(into: output, interrupt) else {
-        output.discard()
+      guard try run(parts, interrupt) else {
+        for part in parts { part.output.discard() }
         return nil
       }
-      let tables = try output.finish()
+      let tables = parts.flatMap(\.output.tables)
+      if !tables.isEmpty { try ledger.fileSystem.syncDirectory(ledger.directory) }
       count(tables)
       return tables
     } catch {
-      output.discard()
+      for part in parts { part.output.discard() }
       throw error
     }
   }
 
-  private func mergeEntries(
-    into output: TableOutput, _ interrupt: () throws(StorageError) -> Bool
+  /// Runs the first part on this thread, which alone may flush, and the others on threads of their
+  /// own, or one after the other where the store has no threads.
+  private func run(
+    _ parts: [CompactionPart], _ interrupt: () throws(StorageError) -> Bool
   ) throws(StorageError) -> Bool {
-    let cursor = MergingCursor(try inputCursors())
-    let bounds = RangeBounds(version.ranges)
-    var lastKey = RawBuffer()
-    var hasLast = false
-    var seen = 0
-    try cursor.seek(RawBytes(start: nil, count: 0))
-    while cursor.isValid {
-      seen &+= 1
-      if seen & 1023 == 0, try !interrupt() { return false }
-      let entry = cursor.entry
-      if !hasLast || compareKeys(lastKey.bytes, entry.key) != 0 {
-        lastKey.removeAll()
-        lastKey.append(entry.key)
-        hasLast = true
-        if let entry = surviving(entry) {
-          // A table on one side of a deleted range no longer says that it may hold keys within.
-          if bounds.isCrossed(by: entry.key) { try output.finishTable() }
-          let builder = try output.builder()
-          try builder.append(entry)
-          if builder.byteCount >= ledger.options.tableByteLimit { try output.finishTable() }
-        }
-      }
-      try cursor.next()
+    guard ledger.options.background == .thread, parts.count > 1 else {
+      for part in parts { guard try part.run(interrupt) else { return false } }
+      return true
     }
-    return true
+    let control = PartControl()
+    var threads: [PosixThread] = []
+    var isComplete = false
+    do throws(StorageError) {
+      for part in parts.dropFirst() { threads.append(try PosixThread { control.run(part) }) }
+      isComplete = try parts[0].run { () throws(StorageError) in
+        if control.isStopped { return false }
+        return try interrupt()
+      }
+    } catch { control.stop(with: error) }
+    if !isComplete { control.stop(with: nil) }
+    for thread in threads { thread.join() }
+    if let failure = control.failure { throw failure }
+    return isComplete
   }
 
-  private func inputCursors() throws(StorageError) -> [Cursor] {
-    var cursors: [Cursor] = []
-    for file in compaction.inputs {
-      cursors.append(TableCursor(try file.table(ledger.environment), readsAll: true))
-    }
-    if !compaction.overlapped.isEmpty {
-      cursors.append(LevelCursor(compaction.overlapped, ledger.environment, readsAll: true))
-    }
-    return cursors
-  }
-
-  /// What goes on of the newest entry of a key: an entry that counts as deleted goes on, as a
-  /// tombstone, only while an older one may lie deeper.
-  private func surviving(_ entry: EntryView) -> EntryView? {
-    if !version.ranges.isEmpty,
-      version.ranges.sequences(entry.key).deleted > entry.sequence
-    {
-      // Whatever lies deeper is older and counts as deleted too.
-      return nil
-    }
-    if entry.kind != .delete, !entry.isExpired(at: now) { return entry }
-    guard mayExistDeeper(entry.key) else { return nil }
-    return EntryView(
-      key: entry.key, value: RawBytes(start: nil, count: 0), headByteCount: 0,
-      sequence: entry.sequence, kind: .delete)
-  }
-
-  /// True when a level below the output may hold the key.
-  ///
-  /// Keys are asked for in ascending order.
-  private func mayExistDeeper(_ key: RawBytes) -> Bool {
-    for level in compaction.outputLevel + 1..<max(compaction.outputLevel + 1, Version.levelCount) {
-      let tables = version.levels[level]
-      while deeperIndexes[level] < tables.count, tables[deeperIndexes[level]].isBefore(key) {
-        deeperIndexes[level] += 1
+  /// Keys at which the compaction is cut: first keys of its tables that leave about as many bytes to
+  /// each part, and at least two tables' worth.
+  private func splitKeys() -> [Bytes] {
+    let files = (compaction.inputs + compaction.overlapped)
+      .sorted { $0.smallestKey.lexicographicallyPrecedes($1.smallestKey) }
+    let total = files.reduce(0) { $0 + $1.metadata.byteCount }
+    let count = min(
+      ledger.options.compactionThreadCount, total / (2 * ledger.options.tableByteLimit))
+    guard count > 1 else { return [] }
+    var keys: [Bytes] = []
+    var passed = 0
+    for file in files {
+      if passed >= total * (keys.count + 1) / count, keys.last != file.smallestKey {
+        keys.append(file.smallestKey)
       }
-      if deeperIndexes[level] < tables.count, tables[deeperIndexes[level]].contains(key) {
-        return true
-      }
+      passed += file.metadata.byteCount
     }
-    return false
+    return keys.filter { !$0.isEmpty }
   }
 
   private func count(_ tables: [TableMetadata]) {
@@ -144,22 +121,21 @@ final class CompactionJob {
   }
 }
 
-/// The ends of deleted ranges, to be crossed in ascending order.
-private final class RangeBounds {
-  private var bounds: [Bytes]
+/// Lets the parts of a compaction stop together.
+private final class PartControl: Sendable {
+  private let stopped = Atomic<Bool>(false)
+  private let first = Mutex<StorageError?>(nil)
 
-  init(_ ranges: RangeMarks) {
-    bounds = Set(ranges.marks.filter { $0.kind == .deleted }.flatMap { [$0.lower, $0.upper] })
-      .sorted { $1.lexicographicallyPrecedes($0) }
+  var isStopped: Bool { stopped.load(ordering: .relaxed) }
+  var failure: StorageError? { first.withLock { $0 } }
+
+  func stop(with failure: StorageError?) {
+    stopped.store(true, ordering: .relaxed)
+    guard let failure else { return }
+    first.withLock { if $0 == nil { $0 = failure } }
   }
 
-  /// True when the key is the first one not before some end.
-  func isCrossed(by key: RawBytes) -> Bool {
-    var isCrossed = false
-    while let next = bounds.last, next.withRaw({ compareKeys($0, key) }) <= 0 {
-      bounds.removeLast()
-      isCrossed = true
-    }
-    return isCrossed
+  func run(_ part: CompactionPart) {
+    do throws(StorageError) { _ = try part.run { !isStopped } } catch { stop(with: error) }
   }
 }

@@ -20,9 +20,26 @@ struct JournalReader {
 
   let path: String
 
-  /// The header, or nil when the segment was torn before its header was durable.
-  func header(_ bytes: Bytes) throws(StorageError) -> JournalFormat.Header? {
+  /// A segment's header and the checksum that its records' continue from; nil when it is cut.
+  ///
+  /// A header that does not match its checksum is torn, or damaged. It says nothing that is not known
+  /// from the segment before, so `expected` stands in for it: the records decide.
+  func header(
+    _ bytes: Bytes, expecting expected: JournalFormat.Header
+  ) throws(StorageError) -> (header: JournalFormat.Header, seed: UInt32)? {
     guard bytes.count >= JournalFormat.headerByteCount else { return nil }
+    do throws(StorageError) {
+      return (try header(bytes), JournalFormat.seed(bytes[...]))
+    } catch  where error.code == .checksumMismatch {
+      return (expected, JournalFormat.seed(expected.encode()[...]))
+    }
+  }
+
+  /// The header of a complete segment.
+  func header(_ bytes: Bytes) throws(StorageError) -> JournalFormat.Header {
+    guard bytes.count >= JournalFormat.headerByteCount else {
+      throw StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
+    }
     let headerBytes = bytes[..<JournalFormat.headerByteCount]
     let found = CRC32C.checksum(headerBytes.dropLast(4))
     var reader = ByteReader(headerBytes)
@@ -33,8 +50,6 @@ struct JournalReader {
       let first = try reader.readFixed(UInt64.self)
       let expected = try reader.readFixed(UInt32.self)
       guard expected == found else {
-        // The header is durable before the first record is written.
-        if bytes.count == JournalFormat.headerByteCount { return nil }
         throw StorageError(
           .checksumMismatch, "damaged segment header", path: path, offset: 0, expected: expected,
           found: found)
@@ -55,12 +70,11 @@ struct JournalReader {
   /// Calls `body` for each operation with the offset of its value, in order, up to the end of the good
   /// part, and checks that no sequence number is missing.
   func read(
-    _ bytes: Bytes, _ header: JournalFormat.Header,
+    _ bytes: Bytes, _ header: JournalFormat.Header, seed: UInt32,
     _ body: (EntryView, Int) throws(StorageError) -> Void
   ) throws(StorageError) -> Contents {
     var contents = Contents(
       lastSequence: SequenceNumber(max(1, header.firstSequence.rawValue) - 1))
-    let seed = JournalFormat.seed(bytes[...])
     contents.endOffset = JournalFormat.headerByteCount
     try bytes.withRaw { (raw) throws(StorageError) in
       while contents.endOffset < raw.count {
@@ -101,15 +115,12 @@ struct JournalReader {
     contents.lastSequence = contents.lastSequence.advanced(by: count)
   }
 
-  /// The largest durable sequence that any good record of the segment vouches for, and the first
-  /// sequence number of the first such record after `offset`.
+  /// The largest durable sequence that any good record of the segment after `offset` vouches for.
   ///
   /// Every position is tried, since the damage may be to a length. The work is bounded: bytes that
   /// look like headers by accident are rare, and a forged flood of them exhausts the budget.
-  func durableSequence(_ bytes: Bytes, from offset: Int) -> UInt64 {
-    guard bytes.count >= JournalFormat.headerByteCount else { return 0 }
-    let seed = JournalFormat.seed(bytes[...])
-    return bytes.withRaw { raw in
+  func durableSequence(_ bytes: Bytes, seed: UInt32, from offset: Int) -> UInt64 {
+    bytes.withRaw { raw in
       var budget = 8 * raw.count
       var position = max(offset, JournalFormat.headerByteCount)
       var durable: UInt64 = 0

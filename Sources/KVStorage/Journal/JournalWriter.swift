@@ -23,7 +23,7 @@ final class JournalWriter {
   /// The last operation of the group being written.
   private(set) var groupLastSequence = SequenceNumber.zero
 
-  /// Creates the segment's file; its header and its name are durable when this returns.
+  /// Creates the segment's file; header and name become durable with its first sync.
   init(
     directory: String, header: JournalFormat.Header, kind: Segment.Kind = .journal,
     fileSystem: any FileSystem
@@ -33,9 +33,6 @@ final class JournalWriter {
     let file = try fileSystem.create(path)
     let bytes = header.encode()
     try bytes.withRaw { (raw) throws(StorageError) in try file.write(raw, at: 0) }
-    // Durable before any record: so a bad header with records after it is damage, not a torn write.
-    try file.sync()
-    try fileSystem.syncDirectory(directory)
     self.file = file
     segment = Segment(
       number: header.number, kind: kind, path: path, fileSystem: fileSystem, writing: file)

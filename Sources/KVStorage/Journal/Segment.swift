@@ -30,6 +30,7 @@ final class Segment: Sendable {
 
   private struct Writing {
     var file: (any WritableFile)?
+    var isNameDurable = false
     var failure: StorageError?
   }
 
@@ -81,7 +82,12 @@ final class Segment: Sendable {
   func sync() throws(StorageError) {
     try writing.withLock { (writing) throws(StorageError) in
       if let failure = writing.failure { throw failure }
-      do throws(StorageError) { try writing.file?.sync() } catch {
+      guard let file = writing.file else { return }
+      do throws(StorageError) {
+        try file.sync()
+        if !writing.isNameDurable { try fileSystem.syncDirectory(parentDirectory(of: path)) }
+        writing.isNameDurable = true
+      } catch {
         writing.failure = error
         throw error
       }
@@ -187,6 +193,9 @@ struct SegmentSet: Sendable {
     }
     return low < segments.count && segments[low].number == number ? segments[low] : nil
   }
+
+  /// The bytes of the segments that are written to their end.
+  var byteCount: Int { segments.reduce(0) { $0 + $1.metadata.byteCount } }
 
   mutating func insert(_ segment: Segment) {
     let index = segments.firstIndex { segment.number < $0.number } ?? segments.count

@@ -17,25 +17,29 @@ struct SegmentIndex {
 
   init() {}
 
-  /// Nil when the payload does not follow the format.
-  init?(decoding payload: RawBytes) {
+  /// Nil when the payload does not follow the format; of more values than `limit` only some are kept.
+  init?(decoding payload: RawBytes, limit: Int = .max) {
     var reader = RawReader(payload)
     guard let count = reader.count(atMost: payload.count / 3) else { return nil }
-    values.reserveCapacity(count)
-    for _ in 0..<count {
+    values.reserveCapacity(min(count, limit))
+    let stride = max(1, count / limit)
+    for index in 0..<count {
       guard let keyCount = reader.count(atMost: StoreLimits.keyByteCount),
         let key = reader.raw(keyCount), let offset = reader.count(atMost: 1 << 40),
         let byteCount = reader.count(atMost: StoreLimits.valueByteCount)
       else { return nil }
+      guard index % stride == 0 else { continue }
       values.append(Value(key: Bytes(key), offset: offset, byteCount: byteCount))
     }
     guard reader.remaining == 0 else { return nil }
   }
 
   /// The index of a segment: from its index record if it was sealed, else by reading it through.
-  init(of segment: Segment) throws(StorageError) {
+  ///
+  /// Of more values than `limit` only some, spread evenly, may be kept.
+  init(of segment: Segment, limit: Int = .max) throws(StorageError) {
     let reader = SegmentReader(segment)
-    if let index = try reader.storedIndex() {
+    if let index = try reader.storedIndex(limit: limit) {
       self = index
       return
     }

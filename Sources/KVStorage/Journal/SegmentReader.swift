@@ -10,7 +10,7 @@ struct SegmentReader {
 
   /// The index that was written when the segment was sealed; nil when it was not, or when the index is
   /// damaged, in which case the records say the same.
-  func storedIndex() throws(StorageError) -> SegmentIndex? {
+  func storedIndex(limit: Int = .max) throws(StorageError) -> SegmentIndex? {
     let byteCount = segment.readableByteCount
     let footerOffset = byteCount - JournalFormat.footerByteCount
     guard footerOffset >= JournalFormat.headerByteCount else { return nil }
@@ -25,7 +25,7 @@ struct SegmentReader {
       guard let record = try? JournalRecord(raw, at: 0, seed: seed, path: path),
         record.header.type == .index
       else { return nil }
-      return SegmentIndex(decoding: record.payload)
+      return SegmentIndex(decoding: record.payload, limit: limit)
     }
   }
 
@@ -35,7 +35,7 @@ struct SegmentReader {
   ) throws(StorageError) {
     let bytes = try read(at: 0, segment.readableByteCount)
     let header = try JournalReader(path: path).header(bytes)
-    guard header?.number == segment.number else {
+    guard header.number == segment.number else {
       throw StorageError(.malformed, "the segment has another's header", path: path, offset: 0)
     }
     let seed = JournalFormat.seed(bytes[...])

@@ -50,14 +50,15 @@ struct JournalReplay {
     _ bytes: Bytes, _ number: FileNumber, _ index: Int, _ path: String, _ report: inout OpenReport
   ) throws(StorageError) -> Int? {
     let reader = JournalReader(path: path)
-    guard let header = try reader.header(bytes) else {
+    guard let (header, seed) = try reader.header(bytes, expecting: expected(number)) else {
       let error = StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
-      try requireTorn(error, index, bytes, from: 0)
+      try requireTorn(error, index, bytes, seed: 0, from: 0)
       return bytes.count
     }
-    guard try follows(header, number, index, bytes, path) else { return bytes.count }
+    guard try follows(header, number, index, bytes, seed, path) else { return bytes.count }
     var values = (count: 0, byteCount: 0)
-    let contents = try reader.read(bytes, header) { (entry, offset) throws(StorageError) in
+    let contents = try reader.read(bytes, header, seed: seed) {
+      (entry, offset) throws(StorageError) in
       try apply(entry, number, offset, &values)
     }
     result.last = contents.lastSequence
@@ -73,14 +74,14 @@ struct JournalReplay {
         Segment(metadata, directory: directory, fileSystem: ledger.fileSystem))
     }
     guard let damage = contents.damage, try !isFollowed(index) else { return nil }
-    try requireTorn(damage, index, bytes, from: contents.endOffset)
+    try requireTorn(damage, index, bytes, seed: seed, from: contents.endOffset)
     return bytes.count - contents.endOffset
   }
 
   /// False when the end of the segment before is lost, and may be: it was not synced.
   private func follows(
     _ header: JournalFormat.Header, _ number: FileNumber, _ index: Int, _ bytes: Bytes,
-    _ path: String
+    _ seed: UInt32, _ path: String
   ) throws(StorageError) -> Bool {
     guard header.number == number else {
       throw StorageError(
@@ -93,8 +94,13 @@ struct JournalReplay {
       "the segment begins with \(header.firstSequence), the store ends with \(result.last)",
       path: path, offset: 0)
     guard index > 0, header.firstSequence > result.last else { throw gap }
-    try requireTorn(gap, index, bytes, from: 0)
+    try requireTorn(gap, index, bytes, seed: seed, from: 0)
     return false
+  }
+
+  /// The header that a segment must have if nothing before it is lost.
+  private func expected(_ number: FileNumber) -> JournalFormat.Header {
+    JournalFormat.Header(number: number, firstSequence: result.last.advanced(by: 1))
   }
 
   // MARK: Torn or damaged
@@ -104,21 +110,22 @@ struct JournalReplay {
   private func isFollowed(_ index: Int) throws(StorageError) -> Bool {
     guard index + 1 < numbers.count else { return false }
     let path = StorePaths.segment(directory, numbers[index + 1], .journal)
-    let header = try JournalReader(path: path).header(try ledger.fileSystem.readAll(path))
-    return header?.firstSequence == result.last.advanced(by: 1)
+    let bytes = try ledger.fileSystem.readAll(path)
+    return (try? JournalReader(path: path).header(bytes)) == expected(numbers[index + 1])
   }
 
   /// Throws the error unless it can be a torn write: no record after it may have been appended when
   /// the next operation was already durable.
   private func requireTorn(
-    _ error: StorageError, _ index: Int, _ bytes: Bytes, from offset: Int
+    _ error: StorageError, _ index: Int, _ bytes: Bytes, seed: UInt32, from offset: Int
   ) throws(StorageError) {
     let next = result.last.rawValue + 1
-    var durable = JournalReader(path: "").durableSequence(bytes, from: offset)
+    var durable = JournalReader(path: "").durableSequence(bytes, seed: seed, from: offset)
     for number in numbers[(index + 1)...] where durable < next {
       let path = StorePaths.segment(directory, number, .journal)
+      let bytes = try ledger.fileSystem.readAll(path)
       durable = JournalReader(path: path).durableSequence(
-        try ledger.fileSystem.readAll(path), from: 0)
+        bytes, seed: JournalFormat.seed(bytes[...]), from: 0)
     }
     guard durable < next else { throw error }
   }

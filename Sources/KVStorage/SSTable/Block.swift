@@ -27,6 +27,11 @@ final class Block: @unchecked Sendable {
     for index in 0..<restartCount where restart(index) > restartsOffset { return nil }
   }
 
+  /// What the block takes of memory: its bytes as the allocator rounds them, and this object.
+  var memoryByteCount: Int { (bytes.count + 8 + 15) & ~15 + Block.objectByteCount }
+
+  private static let objectByteCount = 64
+
   deinit { bytes.baseAddress.map { UnsafeMutableRawPointer(mutating: $0).deallocate() } }
 
   /// One entry as it is stored: the key without the part it shares with the one before.

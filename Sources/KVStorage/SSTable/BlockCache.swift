@@ -2,10 +2,15 @@ import Synchronization
 
 /// Keeps recently used blocks in memory, up to a number of bytes.
 ///
-/// Sixteen parts by hash, each a least-recently-used list under its own lock.
+/// Parts by hash, each under its own lock, which is held for a few dozen nanoseconds. The limit
+/// counts what blocks really take: their memory, their objects and the cache's own slots.
 ///
 /// **Concurrency**: every method may be called from any thread.
-final class BlockCache: Sendable {
+final class BlockCache: @unchecked Sendable {
+  // The parts are initialised once and lock themselves.
+  private let parts: UnsafeMutablePointer<CachePart>
+  private let partCount: Int
+
   /// Names a block for as long as the process lives: file numbers are never used twice.
   struct Key: Hashable {
     var file: UInt64
@@ -14,124 +19,66 @@ final class BlockCache: Sendable {
     @inline(__always)
     var mixed: UInt64 {
       let x = (file &* 0x9E37_79B9_7F4A_7C15) ^ UInt64(bitPattern: Int64(offset))
-      let y = x &* 0xBF58_476D_1CE4_E5B9
-      return y ^ y &>> 31
+      let y = (x ^ x &>> 32) &* 0xBF58_476D_1CE4_E5B9
+      return y ^ y &>> 29
     }
-
-    @inline(__always)
-    func hash(into hasher: inout Hasher) { hasher.combine(mixed) }
   }
 
-  private static let partCount = 16
-  private let parts: [CachePart]
-  private let byteLimit: Int
-  private let hits = Atomic<Int>(0)
-  private let misses = Atomic<Int>(0)
+  /// A part smaller than this would refuse blocks of ordinary size.
+  private static let smallestPart = 512 << 10
 
   init(byteLimit: Int) {
-    self.byteLimit = byteLimit
-    parts = (0..<BlockCache.partCount).map { _ in CachePart(byteLimit / BlockCache.partCount) }
+    var count = 1
+    while count < 16, byteLimit / (count * 2) >= BlockCache.smallestPart { count *= 2 }
+    partCount = count
+    parts = .allocate(capacity: count)
+    for index in 0..<count {
+      (parts + index).initialize(to: CachePart(byteLimit: byteLimit / count))
+    }
   }
 
-  var hitCount: Int { hits.load(ordering: .relaxed) }
-  var missCount: Int { misses.load(ordering: .relaxed) }
-  var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
+  deinit {
+    parts.deinitialize(count: partCount)
+    parts.deallocate()
+  }
+
+  private func sum(_ count: (borrowing CachePart) -> Int) -> Int {
+    (0..<partCount).reduce(0) { $0 + count(parts[$1]) }
+  }
+
+  var hitCount: Int { sum { $0.state.withLock { $0.hitCount } } }
+  var missCount: Int { sum { $0.state.withLock { $0.missCount } } }
+  var byteCount: Int { sum { $0.state.withLock { $0.byteCount } } }
 
   @inline(__always)
-  private func part(_ key: Key) -> CachePart { parts[Int(key.mixed &>> 60)] }
+  private func part(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & (partCount &- 1) }
 
+  /// The block, which counts as used.
+  @inline(__always)
   func find(_ key: Key) -> Block? {
-    let block = part(key).find(key)
-    if block == nil {
-      misses.wrappingAdd(1, ordering: .relaxed)
-    } else {
-      hits.wrappingAdd(1, ordering: .relaxed)
+    let hash = key.mixed
+    return parts[Int(truncatingIfNeeded: hash) & (partCount &- 1)].state.withLock {
+      $0.find(key, hash)
     }
-    return block
   }
 
-  /// Adds a block unless it is larger than a part; the least recently used ones make room.
-  func insert(_ block: Block, for key: Key) {
-    guard block.bytes.count <= byteLimit / BlockCache.partCount else { return }
-    part(key).insert(block, for: key)
+  /// Adds a block, unless it is larger than a part or already there; older ones make room.
+  ///
+  /// Blocks that many reads pass through are `lasting`: they need not prove that they are used.
+  func insert(_ block: Block, for key: Key, lasting: Bool = false) {
+    let hash = key.mixed
+    parts[part(hash)].state.withLock { $0.insert(block, key, hash, lasting: lasting) }
+  }
+
+  /// Verifies every part; for tests.
+  func checkInvariants() {
+    for index in 0..<partCount { parts[index].state.withLock { $0.checkInvariants() } }
   }
 }
 
-/// One part of the cache: a hash table into slots that form a ring, most recently used first.
-private final class CachePart: Sendable {
-  private struct Slot {
-    var key: BlockCache.Key
-    var block: Block?
-    var previous: Int
-    var next: Int
-  }
+/// One part of the cache and its lock.
+private struct CachePart: ~Copyable {
+  let state: Mutex<CacheState>
 
-  private struct State {
-    // Slot 0 is the ring's anchor.
-    var slots = [Slot(key: BlockCache.Key(file: 0, offset: 0), block: nil, previous: 0, next: 0)]
-    var index: [BlockCache.Key: Int] = [:]
-    var unused: [Int] = []
-    var byteCount = 0
-
-    mutating func unlink(_ slot: Int) {
-      slots[slots[slot].previous].next = slots[slot].next
-      slots[slots[slot].next].previous = slots[slot].previous
-    }
-
-    mutating func linkFirst(_ slot: Int) {
-      let second = slots[0].next
-      slots[slot].previous = 0
-      slots[slot].next = second
-      slots[second].previous = slot
-      slots[0].next = slot
-    }
-
-    mutating func removeLast() {
-      let last = slots[0].previous
-      unlink(last)
-      byteCount -= slots[last].block?.bytes.count ?? 0
-      index[slots[last].key] = nil
-      slots[last].block = nil
-      unused.append(last)
-    }
-  }
-
-  private let state = Mutex(State())
-  private let byteLimit: Int
-
-  init(_ byteLimit: Int) { self.byteLimit = byteLimit }
-
-  var byteCount: Int { state.withLock { $0.byteCount } }
-
-  func find(_ key: BlockCache.Key) -> Block? {
-    state.withLock { state in
-      guard let slot = state.index[key] else { return nil }
-      if state.slots[0].next != slot {
-        state.unlink(slot)
-        state.linkFirst(slot)
-      }
-      return state.slots[slot].block
-    }
-  }
-
-  func insert(_ block: Block, for key: BlockCache.Key) {
-    state.withLock { state in
-      guard state.index[key] == nil else { return }
-      while state.byteCount + block.bytes.count > byteLimit, state.slots[0].previous != 0 {
-        state.removeLast()
-      }
-      let entry = Slot(key: key, block: block, previous: 0, next: 0)
-      let slot: Int
-      if let reused = state.unused.popLast() {
-        slot = reused
-        state.slots[slot] = entry
-      } else {
-        slot = state.slots.count
-        state.slots.append(entry)
-      }
-      state.index[key] = slot
-      state.linkFirst(slot)
-      state.byteCount += block.bytes.count
-    }
-  }
+  init(byteLimit: Int) { state = Mutex(CacheState(byteLimit: byteLimit)) }
 }

@@ -13,18 +13,15 @@ extension Engine {
     defer { backgroundLock.unlock() }
     try requireOpen()
     removeObsoleteFiles()
-    if try flushOldest() { return true }
     collector.earn(appended: counters.appendedBytes.load(ordering: .relaxed))
     collector.earn(credit)
     defer { isCollectionWaiting.store(collector.isWaiting, ordering: .relaxed) }
-    // Neither compaction nor collection may starve the other.
+    // Writers that keep flushes coming must not starve the collection, or the disk fills.
     isCollectionNext.toggle()
-    if isCollectionNext {
-      if try collector.step(self) { return true }
-      return try compact()
-    }
+    if isCollectionNext, try collector.turn(self) { return true }
+    if try flushOldest() { return true }
     if try compact() { return true }
-    return try collector.step(self)
+    return try collector.turn(self)
   }
 
   private func compact() throws(StorageError) -> Bool {
@@ -74,8 +71,7 @@ extension Engine {
     }
     obsoleteSegments += retired
     removeObsoleteFiles()
-    journalByteCount.store(
-      ledger.segments.segments.reduce(0) { $0 + $1.metadata.byteCount }, ordering: .relaxed)
+    journalByteCount.store(ledger.segments.byteCount, ordering: .relaxed)
     writeLock.withLock { writeLock.broadcast(.progress) }
   }
 

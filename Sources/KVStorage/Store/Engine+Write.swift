@@ -99,7 +99,7 @@ extension Engine {
       let mustWrite =
         writer.mustRetryWrite || writer.journal.pendingByteCount >= options.journalBufferByteLimit
       let isFull = isMemtableFull
-      let isLong = writer.isSealed || writer.journal.byteCount >= options.segmentByteLimit
+      let isLong = writer.isSealed || writer.journal.byteCount >= segmentByteLimit
       guard mustWrite || isFull || isLong else { return }
       if writer.isWriting {
         writeLock.wait(for: .progress)
@@ -118,9 +118,24 @@ extension Engine {
 
   private var isMemtableFull: Bool {
     writer.active.byteCount >= options.memtableByteLimit
-      || writer.sealedByteCount + writer.journal.byteCount >= options.replayByteLimit
+      || writer.sealedByteCount + writer.journal.byteCount >= replayByteLimit
       || writer.active.ranges.count >= Engine.rangeLimit
   }
+
+  // A small store has small segments and flushes early: garbage collection works on whole segments,
+  // and only on flushed ones, so both bound the share of the disk that waits for it.
+
+  var segmentByteLimit: Int {
+    let share = journalByteCount.load(ordering: .relaxed) / 32
+    return min(options.segmentByteLimit, max(Engine.smallestSegmentByteCount, share))
+  }
+
+  private var replayByteLimit: Int {
+    let share = journalByteCount.load(ordering: .relaxed) / 8
+    return min(options.replayByteLimit, max(2 * Engine.smallestSegmentByteCount, share))
+  }
+
+  private static let smallestSegmentByteCount = 2 << 20
 
   /// Range deletes of one memtable: reads go through all of them.
   private static let rangeLimit = 64

@@ -79,6 +79,7 @@ final class Engine: @unchecked Sendable {
         active: active, immutables: [], version: ledger.version, segments: segments,
         flushCount: 0))
     collector = GarbageCollector(ledger)
+    journalByteCount.store(ledger.segments.byteCount, ordering: .relaxed)
     visible = Atomic(last.rawValue)
     writer = Writer(journal: journal, active: active, last: last, synced: last)
     self.lock.withLock { $0 = lock }

@@ -16,7 +16,7 @@ public struct StoreOptions: Hashable, Sendable {
   public var replayByteLimit = 512 << 20
   /// How large the journal's segments may be, as a multiple of the live values in them, before garbage
   /// collection moves live values out of the emptiest.
-  public var spaceAmplificationLimit = 1.35
+  public var spaceAmplificationLimit = 1.25
   /// Bytes a second that garbage collection may move although nobody appends, on a store with a thread
   /// of its own; while others append it may move twice as much as they do.
   public var collectionByteRate = 32 << 20
@@ -42,6 +42,8 @@ public struct StoreOptions: Hashable, Sendable {
   public var level0CompactionFileCount = 4
   /// Files in level 0 at which appending stalls until a compaction has run.
   public var level0StallFileCount = 16
+  /// Threads among which a large compaction is divided, with `background: .thread`.
+  public var compactionThreadCount = 2
   /// Bytes after which the manifest is rewritten as a new file.
   public var manifestByteLimit = 1 << 20
   /// Who runs flushes and compactions.
@@ -91,6 +93,8 @@ public struct StoreOptions: Hashable, Sendable {
     try require(
       level0CompactionFileCount > 0 && level0StallFileCount >= level0CompactionFileCount,
       "level 0 compacts at \(level0CompactionFileCount) files, stalls at \(level0StallFileCount)")
+    try require(
+      (1...64).contains(compactionThreadCount), "compactionThreadCount is \(compactionThreadCount)")
     try require(manifestByteLimit > 0, "manifestByteLimit is \(manifestByteLimit)")
   }
 }

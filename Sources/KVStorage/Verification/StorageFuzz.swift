@@ -13,7 +13,7 @@ package enum StorageFuzz {
       ("current", ManifestFormat.current(StorePaths.manifestName(FileNumber(7)))),
       ("block", sampleBlock()), ("edit", sampleEdit().encode()),
       ("batch", sampleBatch().operations),
-    ]
+    ] + EncryptionFuzz.samples()
   }
 
   /// Gives the bytes to all readers, as whole files and as parts whose checksums are right.
@@ -26,6 +26,7 @@ package enum StorageFuzz {
     fuzzManifest(manifest(around: bytes))
     fuzzBlock(bytes)
     fuzzParts(bytes)
+    EncryptionFuzz.fuzz(bytes)
   }
 
   // MARK: Readers
@@ -59,11 +60,13 @@ package enum StorageFuzz {
 
   private static func fuzzJournal(_ bytes: Bytes) {
     let reader = JournalReader(path: "/journal")
-    _ = reader.durableSequence(bytes, from: 0)
     do throws(StorageError) {
-      guard let header = try reader.header(bytes) else { return }
+      let expected = JournalFormat.Header(
+        number: FileNumber(1), firstSequence: SequenceNumber(1))
+      guard let (header, seed) = try reader.header(bytes, expecting: expected) else { return }
+      _ = reader.durableSequence(bytes, seed: seed, from: 0)
       let memtable = Memtable()
-      _ = try reader.read(bytes, header) { (entry, _) throws(StorageError) in
+      _ = try reader.read(bytes, header, seed: seed) { (entry, _) throws(StorageError) in
         if entry.kind != .deleteRange { memtable.insert(entry) }
       }
       let fileSystem = CrashableFileSystem()
@@ -194,8 +197,11 @@ package enum StorageFuzz {
         directory: "/journal",
         header: .init(number: FileNumber(3), firstSequence: SequenceNumber(10)),
         fileSystem: fileSystem)
-      _ = writer.append(
+      let start = writer.append(
         sampleBatch(), firstSequence: SequenceNumber(10), durable: SequenceNumber(9))
+      // The first value, as if it were large enough to be kept here only.
+      Bytes("alpha".utf8).withRaw { writer.noteValue($0, offset: start + 9, byteCount: 11) }
+      writer.seal(nextSequence: SequenceNumber(13), durable: SequenceNumber(9))
       writer.beginGroup(through: SequenceNumber(12))
       try writer.writeGroup(prefill: false)
     }
@@ -234,7 +240,27 @@ package enum StorageFuzz {
         table: TableMetadata(
           number: FileNumber(6), byteCount: 300, checksum: 0xDEAD_BEEF, properties: properties))
     ]
+    edit.addedSegments = [
+      SegmentMetadata(
+        number: FileNumber(3), kind: .journal, byteCount: 160, valueCount: 1, valueByteCount: 11)
+    ]
+    edit.removedSegments = [FileNumber(2)]
+    edit.addedRanges = [RangeMark(deleting: Bytes("b".utf8), Bytes("c".utf8), sequence: 9)]
+    edit.removedRanges = [RangeMark.ID(rawValue: 6)]
     return edit
+  }
+
+  /// A reference to the first value of the sample journal, and its head.
+  static func sampleReference() -> Bytes {
+    var buffer = RawBuffer()
+    let (key, value) = (Bytes("alpha".utf8), Bytes("first value".utf8))
+    return key.withRaw { key in
+      value.withRaw { value in
+        let entry = EntryView(
+          key: key, value: value, headByteCount: 5, sequence: 10, kind: .put)
+        return Bytes(entry.separated(in: FileNumber(3), at: 67, &buffer).value)
+      }
+    }
   }
 
   /// The bytes of a manifest with one record.

@@ -9,8 +9,8 @@ import KVBase
 /// authentic after a crash read as zeros.
 ///
 /// It does not hide names, sizes and times, and does not notice that a file or page was put back to
-/// what it was before. A file must be written and read through the same value (or its copies) while it
-/// is being written.
+/// what it was before. While a file is being written it must be read through the same value, or a
+/// copy of it.
 ///
 /// **Concurrency**: every method may be called from any thread.
 public struct EncryptedFileSystem: FileSystem {

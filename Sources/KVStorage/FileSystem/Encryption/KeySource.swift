@@ -3,8 +3,8 @@ import KVBase
 
 /// Where node keys are read from.
 ///
-/// A source holds 32 raw bytes, or keys of 64 hexadecimal digits, one a line: the first is the current
-/// key, the others are for files that still need them.
+/// A source holds 32 raw bytes, or keys of 64 hexadecimal digits, one a line: the first is the
+/// current key, the others are for files that still need them.
 public enum KeySource: Hashable, Sendable {
   /// A file that only its owner may read.
   case file(String)
