@@ -9,8 +9,8 @@ import KVBase
 ///
 /// 1. Copy the live values of the victims to a segment of values; sync it; record it in the manifest.
 /// 2. Append references to the copies to the journal, each only if its key has not changed meanwhile.
-/// 3. Once these are durable, remove the victims from the manifest, then their files, when no read
-///    state knows them any more.
+/// 3. Once these and all earlier writes are durable, remove the victims from the manifest, then their
+///    files, when no read state knows them any more.
 ///
 /// A crash between two steps leaves at worst copies that nothing refers to: the next estimate finds
 /// them empty.

@@ -48,9 +48,8 @@ extension Engine {
     }
   }
 
-  /// Appends those of the moved values' references whose keys have not changed since they were read;
-  /// returns the last sequence number used.
-  func append(_ moves: [CollectionRun.Move]) throws(StorageError) -> SequenceNumber {
+  /// Appends those of the moved values' references whose keys have not changed since they were read.
+  func append(_ moves: [CollectionRun.Move]) throws(StorageError) {
     writeLock.lock()
     defer { writeLock.unlock() }
     try makeRoom(stalling: false)
@@ -60,7 +59,6 @@ extension Engine {
       batch.append(move)
     }
     if !batch.isEmpty { apply(batch) }
-    return writer.last
   }
 
   func sync(through sequence: SequenceNumber) throws(StorageError) {
