@@ -28,10 +28,10 @@ import Testing
     let copy = try open(fileSystem, at: "/backups/1")
     #expect(copy.openReport.wasRestored && !copy.openReport.wasCreated)
     #expect(!copy.openReport.wasCleanShutdown)
-    #expect(try copy.scan() == workload.model(after: 100).sorted)
+    #expect(try copy.scan() == workload.model(after: 100, at: 0).sorted)
     let again = try open(fileSystem, at: "/store")
     #expect(!again.openReport.wasRestored)
-    #expect(try again.scan() == workload.model(after: 120).sorted)
+    #expect(try again.scan() == workload.model(after: 120, at: 0).sorted)
   }
 
   @Test func `an empty store can be backed up`() throws {
@@ -148,6 +148,12 @@ import Testing
     let fileSystem = TwoDevices(base: base, other: "/mnt")
     let workload = CrashWorkload(seed: 8, batchCount: 250)
     let store = try open(fileSystem, at: "/store")
+    // Values that stay where they are.
+    for index in UInt8(0)..<20 {
+      var batch = WriteBatch()
+      batch.put([0xFF, index], Bytes(repeating: index, count: 2000))
+      try store.write(batch)
+    }
     var reports: [BackupReport] = []
     for round in 0..<5 {
       for index in round * 50..<(round + 1) * 50 {
@@ -168,7 +174,9 @@ import Testing
       let path = "/mnt/\(round)"
       #expect(try StoreInspector(at: path, fileSystem: base).verify().problems == [])
       let copy = try open(base, at: path)
-      #expect(try copy.scan() == workload.model(after: (round + 1) * 50).sorted, "\(round)")
+      let expected = workload.model(after: (round + 1) * 50, at: 0).sorted
+      #expect(try copy.scan(to: [0xFF]) == expected, "\(round)")
+      #expect(try copy.scan(from: [0xFF]).count == 20)
       while try copy.performBackgroundWork() {}
       try copy.close()
     }
@@ -205,7 +213,7 @@ import Testing
     #expect(report.copiedByteCount < report.linkedByteCount)
     var restored = try open(fileSystem, at: "/new")
     #expect(restored.openReport.wasRestored)
-    #expect(try restored.scan() == workload.model(after: 60).sorted)
+    #expect(try restored.scan() == workload.model(after: 60, at: 0).sorted)
     try restored.close()
     restored = try open(fileSystem, at: "/new")
     #expect(restored.openReport.wasRestored && restored.openReport.wasCleanShutdown)
@@ -273,7 +281,7 @@ import Testing
         complete += 1
         #expect(try StoreInspector(at: "/backup", fileSystem: crashed).verify().problems == [])
         let copy = try open(crashed, at: "/backup")
-        #expect(try copy.scan() == workload.model(after: 50).sorted, "at \(number)")
+        #expect(try copy.scan() == workload.model(after: 50, at: 0).sorted, "at \(number)")
       }
       if isDone { break }
       number += 1
@@ -294,7 +302,8 @@ import Testing
         fileSystem.clearFaults()
         do throws(StorageError) {
           for index in 50..<60 { try store.write(workload.batch(index)) }
-          #expect(try store.scan() == workload.model(after: 60).sorted, "\(fault) at \(number)")
+          #expect(
+            try store.scan() == workload.model(after: 60, at: 0).sorted, "\(fault) at \(number)")
         } catch {
           // A sync that failed, for whatever reason, leaves open what is on the disk.
           #expect(error.code == .journalPoisoned, "\(error) at \(number)")

@@ -38,7 +38,7 @@ import Testing
     let report = try verify(fileSystem.crash(random: &random))
     #expect(report.problems == [] && report.isSound)
     #expect(report.tableCount > 0 && report.segmentCount > 2)
-    #expect(report.entryCount > 10 && report.referenceCount > 5)
+    #expect(report.entryCount > 10 && report.referenceCount > 3)
   }
 
   @Test(arguments: [".sst", ".journal", ".values", "MANIFEST-", "CURRENT"])
@@ -112,7 +112,7 @@ import Testing
       var random = SeededRandom(seed: 1)
       let fileSystem = original.crash(random: &random)
       let figures = try StoreInspector(at: "/store", fileSystem: fileSystem).figures()
-      let entries = workload.model(after: InspectionTests.batchCount).sorted
+      let entries = workload.model(after: InspectionTests.batchCount, at: 0).sorted
       #expect(figures.keys == entries.count)
       #expect(figures.liveBytes == entries.reduce(0) { $0 + $1.key.count + $1.value.count })
       #expect(figures.partitions.reduce(0) { $0 + $1.keys } == entries.count)
@@ -133,7 +133,7 @@ import Testing
     let store = try Store.open(at: "/store", fileSystem: fileSystem, options: options)
     var steps = 0
     try store.compact { _ in steps += 1 }
-    let entries = workload.model(after: InspectionTests.batchCount).sorted
+    let entries = workload.model(after: InspectionTests.batchCount, at: 0).sorted
     #expect(try store.scan() == entries && steps > 0)
     #expect(store.statistics().filesPerLevel.filter { $0 > 0 }.count == 1)
     try store.close()
@@ -144,7 +144,7 @@ import Testing
     #expect(figures.segments.allSatisfy { $0.liveValues > 0 })
   }
 
-  @Test(arguments: UInt64(1)...12)
+  @Test(arguments: Effort.seeds(12))
   func `full compactions, backups and verification hold at any point of a random run`(
     seed: UInt64
   ) throws {
@@ -155,6 +155,8 @@ import Testing
     let store = try Store.open(at: "/store", fileSystem: fileSystem, options: options)
     var model = StoreModel()
     for step in 0..<400 {
+      fileSystem.setSecondsSinceEpoch(UInt64(step))
+      (generator.now, model.now) = (UInt64(step), UInt64(step))
       let operations = generator.batch()
       model.apply(operations)
       _ = try store.append(WriteBatch(operations))
@@ -167,7 +169,7 @@ import Testing
       _ = try store.backup(to: "/backup/\(step)")
       let inspector = try StoreInspector(at: "/backup/\(step)", fileSystem: fileSystem)
       #expect(inspector.verify().problems == [], "seed \(seed), step \(step)")
-      #expect(try inspector.figures().keys == model.entries.count, "seed \(seed), step \(step)")
+      #expect(try inspector.figures().keys == model.sorted.count, "seed \(seed), step \(step)")
     }
     try store.sync(through: store.appendedSequence)
     let crashed = fileSystem.crash(random: &random)

@@ -32,9 +32,7 @@ struct FileDump {
 
   func segment() throws(StorageError) {
     let bytes = try fileSystem.readAll(path)
-    guard let header = try JournalReader(path: path).header(bytes) else {
-      throw StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
-    }
+    let header = try JournalReader(path: path).header(bytes)
     body(
       InspectionRecord("segment").with("number", header.number.rawValue)
         .with("firstSequence", header.firstSequence.rawValue).with("fileBytes", bytes.count))

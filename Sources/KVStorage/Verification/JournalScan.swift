@@ -58,9 +58,9 @@ final class JournalScan {
     let path = segments[index].path
     let bytes = try recovery.fileSystem.readAll(path)
     let reader = JournalReader(path: path)
-    guard let header = try reader.header(bytes) else {
+    guard let (header, seed) = try reader.header(bytes, expecting: expected(index)) else {
       let error = StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
-      return try end(error, index, bytes, from: 0)
+      return try end(error, index, bytes, seed: 0, from: 0)
     }
     guard header.number == segments[index].number else {
       throw StorageError(.malformed, "the segment has another's header", path: path, offset: 0)
@@ -71,21 +71,23 @@ final class JournalScan {
         "the segment begins with \(header.firstSequence), what is before it ends with \(last)",
         path: path, offset: 0)
       guard index > 0, header.firstSequence > last else { throw gap }
-      return try end(gap, index, bytes, from: 0)
+      return try end(gap, index, bytes, seed: seed, from: 0)
     }
     let number = header.number
-    let contents = try reader.read(bytes, header) { (entry, offset) throws(StorageError) in
+    let contents = try reader.read(bytes, header, seed: seed) {
+      (entry, offset) throws(StorageError) in
       insert(entry, number, offset)
     }
     last = contents.lastSequence
     let end = contents.damage == nil ? bytes.count : contents.endOffset
-    SegmentVerifier(path: path, number: number, kind: .journal, log: log).run(Bytes(bytes[..<end]))
+    SegmentVerifier(path: path, number: number, kind: .journal, log: log)
+      .run(Bytes(bytes[..<end]), seed: seed)
     guard let damage = contents.damage else { return true }
     if try isFollowed(index) {
       log.add(damage)
       return true
     }
-    return try self.end(damage, index, bytes, from: contents.endOffset)
+    return try self.end(damage, index, bytes, seed: seed, from: contents.endOffset)
   }
 
   private func insert(_ entry: EntryView, _ segment: FileNumber, _ offset: Int) {
@@ -102,13 +104,14 @@ final class JournalScan {
   /// Logs why the journal ends in this segment: a torn write, unless what follows vouches for the next
   /// operation.
   private func end(
-    _ error: StorageError, _ index: Int, _ bytes: Bytes, from offset: Int
+    _ error: StorageError, _ index: Int, _ bytes: Bytes, seed: UInt32, from offset: Int
   ) throws(StorageError) -> Bool {
     let next = last.rawValue + 1
-    var durable = JournalReader(path: "").durableSequence(bytes, from: offset)
+    var durable = JournalReader(path: "").durableSequence(bytes, seed: seed, from: offset)
     for segment in segments[(index + 1)...] where durable < next {
+      let bytes = try recovery.fileSystem.readAll(segment.path)
       durable = JournalReader(path: segment.path).durableSequence(
-        try recovery.fileSystem.readAll(segment.path), from: 0)
+        bytes, seed: JournalFormat.seed(bytes[...]), from: 0)
     }
     if durable >= next { log.noteAllUnread() }
     log.add(error, durable < next ? .torn : .damage)
@@ -119,7 +122,12 @@ final class JournalScan {
   private func isFollowed(_ index: Int) throws(StorageError) -> Bool {
     guard index + 1 < segments.count else { return false }
     let path = segments[index + 1].path
-    let header = try JournalReader(path: path).header(try recovery.fileSystem.readAll(path))
-    return header?.firstSequence == last.advanced(by: 1)
+    let bytes = try recovery.fileSystem.readAll(path)
+    return (try? JournalReader(path: path).header(bytes)) == expected(index + 1)
+  }
+
+  /// The header that a segment must have if nothing before it is lost.
+  private func expected(_ index: Int) -> JournalFormat.Header {
+    JournalFormat.Header(number: segments[index].number, firstSequence: last.advanced(by: 1))
   }
 }

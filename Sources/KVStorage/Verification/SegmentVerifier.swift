@@ -25,20 +25,22 @@ final class SegmentVerifier {
   }
 
   /// Verifies the good part of the segment's file.
-  func run(_ bytes: Bytes) {
+  ///
+  /// With `seed`, which the records' checksums continue from, it goes on after a damaged header.
+  func run(_ bytes: Bytes, seed: UInt32? = nil) {
     log.report.segmentCount += 1
     log.report.byteCount += bytes.count
     do throws(StorageError) {
-      guard let header = try JournalReader(path: path).header(bytes), header.number == number
-      else {
+      let header = try JournalReader(path: path).header(bytes)
+      guard header.number == number else {
         throw StorageError(.malformed, "the segment has another's header", path: path, offset: 0)
       }
       nextSequence = kind == .journal ? header.firstSequence.rawValue : nil
     } catch {
       log.add(error)
-      return
+      guard seed != nil else { return }
     }
-    let seed = JournalFormat.seed(bytes[...])
+    let seed = seed ?? JournalFormat.seed(bytes[...])
     bytes.withRaw { readRecords($0, seed) }
     reportDamage()
     compareIndex()
