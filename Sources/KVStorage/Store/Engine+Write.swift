@@ -93,7 +93,7 @@ extension Engine {
 
   // MARK: With the write lock held
 
-  private func requireWritable() throws(StorageError) {
+  func requireWritable() throws(StorageError) {
     try requireOpen()
     if let poison = writer.poison { throw poison }
   }
@@ -230,7 +230,7 @@ extension Engine {
   }
 
   /// Makes the active memtable an immutable one and starts a memtable and a journal segment.
-  private func sealMemtable() throws(StorageError) {
+  func sealMemtable() throws(StorageError) {
     try startSegment()
     installActive(Memtable(seed: writer.journal.header.number.rawValue))
     writer.isWorkRequested = true
@@ -241,7 +241,7 @@ extension Engine {
   ///
   /// The old one need not be durable yet: a sync goes through all segments in order, so that what is
   /// durable is always a beginning of the journal.
-  private func startSegment() throws(StorageError) {
+  func startSegment() throws(StorageError) {
     try sealJournal()
     let number = writer.reservedSegment ?? fileNumbers.take()
     writer.reservedSegment = number
