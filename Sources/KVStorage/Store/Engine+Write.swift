@@ -248,7 +248,7 @@ extension Engine {
     let journal = try JournalWriter(
       directory: StorePaths.journalDirectory(root),
       header: .init(number: number, firstSequence: writer.last.advanced(by: 1)),
-      fileSystem: fileSystem)
+      byteLimit: segmentByteLimit, fileSystem: fileSystem)
     writer.reservedSegment = nil
     writer.isSealed = false
     writer.journal = journal
