@@ -101,7 +101,12 @@ final class Engine: @unchecked Sendable {
     }
   }
 
-  func cursor(_ state: ReadState, at sequence: UInt64) throws(StorageError) -> Cursor {
+  /// A cursor over the state as it was at a sequence number, to be given back to the state's pool.
+  func cursor(_ state: ReadState, at sequence: UInt64) throws(StorageError) -> MergingCursor {
+    if let cursor = state.cursors.take() {
+      cursor.rest(at: sequence)
+      return cursor
+    }
     var sources: [Cursor] = [MemtableCursor(state.active, at: sequence)]
     for sealed in state.immutables {
       sources.append(MemtableCursor(sealed.memtable, at: sequence))
