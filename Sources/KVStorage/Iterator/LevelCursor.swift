@@ -2,7 +2,7 @@
 final class LevelCursor: TableCursor {
   private let files: [TableFile]
   private let environment: TableEnvironment
-  private var number = -1
+  @exclusivity(unchecked) private var number = -1
 
   init(_ files: [TableFile], _ environment: TableEnvironment, readsAll: Bool = false) {
     self.files = files
