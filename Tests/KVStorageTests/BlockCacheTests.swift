@@ -16,7 +16,8 @@ import Testing
     let bytes = builder.finish()
     let memory = Block.allocate(bytes.count)
     memory.copyMemory(from: bytes)
-    return try #require(Block(adopting: RawBytes(start: memory.baseAddress, count: bytes.count)))
+    return try #require(
+      Block(adopting: RawBytes(start: memory.baseAddress, count: bytes.count), as: .data))
   }
 
   @Test func `the cache keeps to its limit and to what is used`() throws {

@@ -74,8 +74,9 @@ import Testing
     #expect(try iterator.next()?.key == bytes("key 1000011"))
     #expect(try iterator.next() == nil)
     #expect(try iterator.next() == nil)
+    #expect(try iterator.previous()?.key == bytes("key 1000011"))
     try iterator.seek(bytes("key 1000005"))
-    #expect(try iterator.next()?.key == bytes("key 1000005"))
+    #expect(try iterator.next()?.key == bytes("key 1000010"))
   }
 
   @Test func `values of a megabyte pass through every level`() throws {

@@ -21,10 +21,11 @@ import Testing
         }
       }
     }
-    let bytes = Bytes(builder.finish())
+    let bytes = builder.finish()
     let memory = Block.allocate(bytes.count)
-    bytes.withRaw { memory.copyMemory(from: $0) }
-    return try #require(Block(adopting: RawBytes(start: memory.baseAddress, count: bytes.count)))
+    memory.copyMemory(from: bytes)
+    return try #require(
+      Block(adopting: RawBytes(start: memory.baseAddress, count: bytes.count), as: .data))
   }
 
   @Test(arguments: [1, 2, 3, 16, 1000])
@@ -32,10 +33,12 @@ import Testing
     let all = keys(400, seed: 1)
     let stored = all.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
     let block = try block(stored, restartInterval: interval)
+    defer { withExtendedLifetime(block) {} }
+    let data = try #require(block.data)
     for key in all + [[], [0xFF, 0xFF, 0xFF, 0xFF]] {
       let expected = stored.firstIndex { !$0.lexicographicallyPrecedes(key) }
       key.withRaw { raw in
-        switch block.search(raw) {
+        switch data.search(raw) {
         case .entry(let entry, let isEqual):
           #expect(String(decoding: entry.value, as: UTF8.self) == expected.map { "\($0)" })
           #expect(isEqual == (expected.map { stored[$0] } == key))
@@ -46,17 +49,57 @@ import Testing
     }
   }
 
-  @Test func `a filter misses no key and mistakes fewer than one in a hundred`() {
-    let hashes = (0..<20_000).map { StableHash.mix(UInt64($0)) }
-    let filter = BloomFilter.encode(hashes, bitsPerKey: 10)
-    #expect(filter.count <= 20_000 * 10 / 8 + 2)
-    filter.withRaw { filter in
-      #expect(BloomFilter.isValid(filter))
-      #expect(hashes.allSatisfy { BloomFilter.mayContain($0, filter) })
-      let mistakes = (20_000..<120_000).count {
-        BloomFilter.mayContain(StableHash.mix(UInt64($0)), filter)
+  @Test func `a filter of 10 bits a key misses none and mistakes fewer than one in a hundred`()
+    throws
+  {
+    var worst = 0
+    for count in [1000, 13_000, 100_000] {
+      let hashes = (0..<count).map { hash($0) }
+      let filter = BloomFilter.encode(hashes, bitsPerKey: 10)
+      // Rounded up to a line, and two bytes that describe it.
+      #expect(filter.count < count * 10 / 8 + 64 + 2)
+      try filter.withRaw { raw in
+        let filter = try #require(BloomFilter(raw))
+        #expect(hashes.allSatisfy { filter.mayContain($0) })
+        let mistakes = (count..<count + 1_000_000).count { filter.mayContain(hash($0)) }
+        worst = max(worst, mistakes)
       }
-      #expect(mistakes < 1000, "\(mistakes) of 100,000")
+    }
+    #expect(worst < 10_000, "\(worst) of 1,000,000")
+  }
+
+  private func hash(_ number: Int) -> UInt64 {
+    Bytes("key-\(1_000_000_000 + number)".utf8).withRaw { BloomFilter.hash($0) }
+  }
+
+  @Test func `a filter of one key fills one line`() {
+    let filter = BloomFilter.encode([1], bitsPerKey: 10)
+    #expect(filter.count == 66)
+    filter.withRaw { #expect(BloomFilter($0)?.mayContain(1) == true) }
+  }
+
+  @Test(arguments: [0, 1, 5, 8, 9, 30])
+  func `an index leads to the last block whose separator is not after the key`(
+    prefixByteCount: Int
+  ) throws {
+    let prefix = Bytes(repeating: 0x70, count: prefixByteCount)
+    var random = SeededRandom(seed: UInt64(prefixByteCount))
+    // Short alphabets and zeros make separators that differ only in length or far behind.
+    func key() -> Bytes { prefix + (0..<random.below(14)).map { _ in UInt8(random.below(2)) } }
+    let separators = Set((0..<300).map { _ in key() }).sorted { $0.lexicographicallyPrecedes($1) }
+    var builder = IndexBuilder()
+    for (number, separator) in separators.enumerated() {
+      separator.withRaw { builder.append($0, offset: number * 100) }
+    }
+    try builder.finish(end: separators.count * 100).withRaw { raw in
+      let index = try #require(IndexBlock(raw))
+      #expect(index.count == separators.count && index.endOffset == separators.count * 100)
+      for key in separators + (0..<2000).map({ _ in key() }) + [[], [0x70], [0xFF], prefix] {
+        let expected = separators.lastIndex { !key.lexicographicallyPrecedes($0) } ?? 0
+        let found = key.withRaw { index.lastIndex(notAfter: $0) }
+        #expect(found == expected, "\(key)")
+        #expect(index.handle(found) == BlockHandle(offset: expected * 100, count: 91))
+      }
     }
   }
 

@@ -45,6 +45,7 @@ extension StoreOptions {
     options.spaceAmplificationLimit = 1.05 + Double(random.below(20)) / 10
     options.blockByteCount = 64 << random.below(7)
     options.restartInterval = 1 + random.below(20)
+    options.indexPartByteCount = 32 << random.below(6)
     options.filterBitsPerKey = random.below(13)
     options.compression = random.chance(0.5) ? .lz4 : .none
     options.blockCacheByteLimit = random.chance(0.3) ? 0 : 32 << 10

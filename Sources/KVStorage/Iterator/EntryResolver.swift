@@ -59,17 +59,50 @@ struct EntryResolver {
   func read(
     _ entry: EntryView, _ projection: Projection, into buffer: inout Bytes
   ) throws(StorageError) -> Bool {
-    buffer.removeAll(keepingCapacity: true)
-    switch projection {
-    case .keys: return true
-    case .heads: buffer.append(contentsOf: entry.value.prefix(entry.headByteCount))
-    case .values where entry.kind == .reference:
-      guard let pointer = entry.pointer else {
-        throw StorageError(.malformed, "an entry does not refer to a value", path: engine.root)
-      }
-      return try engine.read(pointer, state, into: &buffer)
-    case .values: buffer.append(contentsOf: entry.value)
+    if let inline = inlineValue(entry, projection) {
+      buffer.replace(with: inline)
+      return true
     }
-    return true
+    buffer.removeAll(keepingCapacity: true)
+    guard let pointer = entry.pointer else {
+      throw StorageError(.malformed, "an entry does not refer to a value", path: engine.root)
+    }
+    return try engine.read(pointer, state, into: &buffer)
+  }
+
+  /// What the projection asks for where it lies in the entry; nil when the journal has it.
+  @inline(__always)
+  private func inlineValue(_ entry: EntryView, _ projection: Projection) -> RawBytes? {
+    switch projection {
+    case .keys: RawBytes(start: nil, count: 0)
+    case .heads: entry.value.slice(0, entry.headByteCount)
+    case .values: entry.kind == .reference ? nil : entry.value
+    }
+  }
+
+  /// Replaces the buffer's contents like ``read(_:_:into:)``, for a snapshot.
+  @inline(__always)
+  func copy(
+    _ entry: EntryView, _ projection: Projection, into buffer: inout Bytes
+  ) throws(StorageError) {
+    guard try read(entry, projection, into: &buffer) else {
+      throw EntryResolver.unknownSegment(engine.root)
+    }
+  }
+
+  /// Calls `body` with what the projection asks for, copied to the buffer only if the entry does
+  /// not hold it.
+  @inline(__always)
+  func withValue<Result>(
+    _ entry: EntryView, _ projection: Projection, _ buffer: inout Bytes,
+    _ body: (RawSpan) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result {
+    if let inline = inlineValue(entry, projection) {
+      return try body(RawSpan(_unsafeBytes: inline))
+    }
+    try copy(entry, projection, into: &buffer)
+    return try buffer.withRaw { (value) throws(StorageError) in
+      try body(RawSpan(_unsafeBytes: value))
+    }
   }
 }

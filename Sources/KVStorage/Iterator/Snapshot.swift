@@ -63,13 +63,20 @@ public final class Snapshot: Sendable {
     }
   }
 
-  /// An iterator over the entries with `lower <= key < upper`, ascending.
+  /// An iterator over the entries with `lower <= key < upper`, before the first of them.
   public func iterator(
     from lower: Bytes = [], to upper: Bytes? = nil, _ projection: Projection = .values
   ) throws(StorageError) -> StoreIterator {
-    let cursor = try engine.cursor(state, at: sequence.rawValue)
-    let resolver = EntryResolver(engine, state, at: sequence.rawValue)
-    return try StoreIterator(cursor, resolver, lower, upper, projection)
+    StoreIterator(
+      try engine.cursor(state, at: sequence.rawValue), state.cursors,
+      EntryResolver(engine, state, at: sequence.rawValue), lower, upper, projection)
+  }
+
+  /// An iterator over the entries whose key begins with `prefix`, before the first of them.
+  public func iterator(
+    prefix: Bytes, _ projection: Projection = .values
+  ) throws(StorageError) -> StoreIterator {
+    try iterator(from: prefix, to: prefix.upperBound, projection)
   }
 
   /// The entries with `lower <= key < upper`, ascending, at most `limit` of them.
@@ -86,80 +93,60 @@ public final class Snapshot: Sendable {
     return entries
   }
 
+  /// The entries whose key begins with `prefix`, ascending, at most `limit` of them.
+  public func scan(
+    prefix: Bytes, limit: Int = .max, _ projection: Projection = .values
+  ) throws(StorageError) -> [Entry] {
+    try scan(from: prefix, to: prefix.upperBound, limit: limit, projection)
+  }
+
   /// Calls `body` for each entry with `lower <= key < upper`, ascending, until it returns false.
+  ///
+  /// Allocates nothing per entry unless `body` keeps it.
   public func forEach(
     from lower: Bytes = [], to upper: Bytes? = nil, _ projection: Projection = .values,
     _ body: (Entry) throws(StorageError) -> Bool
   ) throws(StorageError) {
-    let iterator = try iterator(from: lower, to: upper, projection)
-    while let entry = try iterator.next() {
-      guard try body(entry) else { return }
+    var entry = Entry(key: [], value: [], headByteCount: 0)
+    try visit(from: lower, to: upper) { (found, resolver) throws(StorageError) in
+      entry.key.replace(with: found.key)
+      try resolver.copy(found, projection, into: &entry.value)
+      entry.headByteCount = found.headByteCount
+      return try body(entry)
     }
   }
-}
 
-/// Goes forward through the entries of a snapshot.
-///
-/// It holds one block per table it reads.
-///
-/// Not thread-safe; one owner uses it.
-public final class StoreIterator {
-  private let cursor: Cursor
-  private let resolver: EntryResolver
-  private let upper: Bytes?
-  private let projection: Projection
-  private var lastKey = RawBuffer()
-  private var hasLast = false
-  private var isStarted = false
-
-  init(
-    _ cursor: Cursor, _ resolver: EntryResolver, _ lower: Bytes, _ upper: Bytes?,
-    _ projection: Projection
+  /// Calls `body` with key and value, where they lie in memory, for each entry with
+  /// `lower <= key < upper`, ascending, until it returns false.
+  public func forEachSpan(
+    from lower: Bytes = [], to upper: Bytes? = nil, _ projection: Projection = .values,
+    _ body: (_ key: RawSpan, _ value: RawSpan) throws(StorageError) -> Bool
   ) throws(StorageError) {
-    self.cursor = cursor
-    self.resolver = resolver
-    self.upper = upper
-    self.projection = projection
-    try seek(lower)
-  }
-
-  /// Goes to the first entry whose key is not before `key`, back or forth.
-  public func seek(_ key: Bytes) throws(StorageError) {
-    hasLast = false
-    isStarted = false
-    try key.withRaw { (key) throws(StorageError) in try cursor.seek(key) }
-  }
-
-  /// The next entry; nil at the end of the range.
-  public func next() throws(StorageError) -> Entry? {
-    guard try advance() else { return nil }
-    let entry = cursor.entry
-    var value = Bytes()
-    guard try resolver.read(entry, projection, into: &value) else {
-      throw EntryResolver.unknownSegment(resolver.root)
+    var buffer = Bytes()
+    try visit(from: lower, to: upper) { (found, resolver) throws(StorageError) in
+      try resolver.withValue(found, projection, &buffer) { (value) throws(StorageError) in
+        try body(RawSpan(_unsafeBytes: found.key), value)
+      }
     }
-    return Entry(key: Bytes(entry.key), value: value, headByteCount: entry.headByteCount)
   }
 
-  /// Moves to the next live entry; false at the end of the range.
-  func advance() throws(StorageError) -> Bool {
-    if isStarted, cursor.isValid { try cursor.next() }
-    isStarted = true
+  /// Calls `body` for each live entry of a range, ascending, until it returns false.
+  @inline(__always)
+  private func visit(
+    from lower: Bytes, to upper: Bytes?,
+    _ body: (EntryView, EntryResolver) throws(StorageError) -> Bool
+  ) throws(StorageError) {
+    let cursor = try engine.cursor(state, at: sequence.rawValue)
+    defer { state.cursors.give(cursor) }
+    let resolver = EntryResolver(engine, state, at: sequence.rawValue)
+    try lower.withRaw { (lower) throws(StorageError) in try cursor.seek(lower) }
     while cursor.isValid {
       let entry = cursor.entry
-      if let upper, upper.withRaw({ compareKeys(entry.key, $0) }) >= 0 {
-        isStarted = false
-        return false
-      }
-      // The newest entry of a key decides; the older ones that follow it are passed over.
-      if !hasLast || compareKeys(lastKey.bytes, entry.key) != 0 {
-        lastKey.removeAll()
-        lastKey.append(entry.key)
-        hasLast = true
-        if try resolver.isLive(entry) { return true }
+      if let upper, upper.withRaw({ compareKeys(entry.key, $0) }) >= 0 { return }
+      if try resolver.isLive(entry) {
+        guard try body(entry, resolver) else { return }
       }
       try cursor.next()
     }
-    return false
   }
 }

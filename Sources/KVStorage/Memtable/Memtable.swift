@@ -182,12 +182,41 @@ final class Memtable: @unchecked Sendable {
     }
   }
 
+  /// The last node whose key is before `key`.
+  func last(before key: RawBytes) -> Node? { last { Memtable.isBefore($0, key, .max) } }
+
+  /// The last node of all.
+  var last: Node? { last { _ in true } }
+
+  /// The last node of those at the beginning for which `isPassed` holds.
+  @inline(__always)
+  private func last(_ isPassed: (Node) -> Bool) -> Node? {
+    var node = head
+    var level = height.load(ordering: .relaxed) &- 1
+    while true {
+      let next = Node(bitPattern: Memtable.link(node, level).published)
+      if let next, isPassed(next) {
+        node = next
+      } else {
+        if level == 0 { return node == head ? nil : node }
+        level &-= 1
+      }
+    }
+  }
+
   /// The first node of all.
   var first: Node? { Memtable.next(head) }
 
   @inline(__always)
   static func next(_ node: Node) -> Node? {
     Node(bitPattern: link(node, 0).published)
+  }
+
+  @inline(__always)
+  static func key(_ node: Node) -> RawBytes {
+    RawBytes(
+      start: node + linksOffset + 8 * Int(node.load(fromByteOffset: 20, as: UInt32.self)),
+      count: Int(node.load(fromByteOffset: 8, as: UInt32.self)))
   }
 
   @inline(__always)

@@ -10,7 +10,7 @@ struct BlockHandle: Hashable {
 /// The constants and small structures of an SSTable file.
 ///
 /// ```
-/// data block*  filter  properties  index block  footer (64 bytes)
+/// data block*  filter*  index block*  directory  properties  footer (64 bytes)
 /// ```
 /// Every part but the footer is followed by a trailer: how it is compressed (1), its uncompressed
 /// length (4) and the CRC32C of it all (4).
@@ -34,26 +34,24 @@ enum TableFormat {
 
   /// The end of the file: where the other parts are.
   struct Footer: Hashable {
-    var index: BlockHandle
-    var filter: BlockHandle
+    var directory: BlockHandle
     var properties: BlockHandle
 
     func encode() -> Bytes {
       var writer = ByteWriter(capacity: footerByteCount)
-      for handle in [index, filter, properties] {
+      for handle in [directory, properties] {
         writer.write(fixed: UInt64(handle.offset))
         writer.write(fixed: UInt32(handle.count))
       }
-      writer.write(raw: repeatElement(0, count: 12))
+      writer.write(raw: repeatElement(0, count: 24))
       writer.write(fixed: version)
       writer.write(fixed: CRC32C.checksum(writer.bytes))
       writer.write(raw: magic)
       return writer.bytes
     }
 
-    init(index: BlockHandle, filter: BlockHandle, properties: BlockHandle) {
-      self.index = index
-      self.filter = filter
+    init(directory: BlockHandle, properties: BlockHandle) {
+      self.directory = directory
       self.properties = properties
     }
 
@@ -71,10 +69,9 @@ enum TableFormat {
           let count = try reader.readFixed(UInt32.self)
           return BlockHandle(offset: Int(clamping: offset), count: Int(count))
         }
-        index = try handle()
-        filter = try handle()
+        directory = try handle()
         properties = try handle()
-        let reserved = try reader.readRaw(12)
+        let reserved = try reader.readRaw(24)
         let version = try reader.readFixed(UInt32.self)
         let expected = try reader.readFixed(UInt32.self)
         let found = CRC32C.checksum(bytes[..<52])
@@ -141,10 +138,55 @@ enum TableFormat {
     return target.count > 0
   }
 
-  /// The block in `stored`, which ends with its trailer; `offset` and `path` are for the error.
+  /// The block in `stored`, which ends with its trailer, in new memory.
+  ///
+  /// `offset` and `path` are for the error.
   static func decodeBlock(
-    _ stored: RawBytes, offset: Int, path: String
+    _ stored: RawBytes, offset: Int, path: String, for kind: Block.Kind
   ) throws(StorageError) -> RawBytes {
+    let block = try open(stored, offset: offset, path: path)
+    let memory = Block.allocate(block.byteCount, for: kind)
+    let room = UnsafeMutableRawBufferPointer(rebasing: memory[..<block.byteCount])
+    guard block.encoding == .lz4 else {
+      room.copyMemory(from: block.payload)
+      return RawBytes(room)
+    }
+    guard decompress(block.payload, into: room) else {
+      memory.deallocate()
+      throw StorageError(.malformed, "LZ4 does not decode", path: path, offset: offset)
+    }
+    return RawBytes(room)
+  }
+
+  /// The block in `stored`: where it lies if it is not compressed, or else in `buffer`.
+  static func decode(
+    _ stored: RawBytes, offset: Int, path: String, into buffer: inout RawBuffer
+  ) throws(StorageError) -> RawBytes {
+    let block = try open(stored, offset: offset, path: path)
+    guard block.encoding == .lz4 else { return block.payload }
+    buffer.removeAll()
+    var isDone = false
+    buffer.append(upTo: block.byteCount) { room in
+      isDone = decompress(block.payload, into: room)
+      return isDone ? block.byteCount : 0
+    }
+    guard isDone else {
+      throw StorageError(.malformed, "LZ4 does not decode", path: path, offset: offset)
+    }
+    return buffer.bytes
+  }
+
+  private struct StoredBlock {
+    var payload: RawBytes
+    var encoding: BlockEncoding
+    /// The uncompressed length, which the payload can justify.
+    var byteCount: Int
+  }
+
+  /// Verifies the trailer.
+  private static func open(
+    _ stored: RawBytes, offset: Int, path: String
+  ) throws(StorageError) -> StoredBlock {
     let count = stored.count - trailerByteCount
     var trailer = RawReader(stored, at: count)
     guard count >= 0, let encoding = trailer.byte(), let size = trailer.fixed(UInt32.self),
@@ -159,23 +201,23 @@ enum TableFormat {
     let payload = stored.slice(0, count)
     switch BlockEncoding(rawValue: encoding) {
     case .raw where Int(size) == count:
-      let memory = Block.allocate(count)
-      memory.copyMemory(from: payload)
-      return RawBytes(start: memory.baseAddress, count: count)
+      return StoredBlock(payload: payload, encoding: .raw, byteCount: count)
     // One byte of LZ4 makes at most 255, so a forged size cannot ask for much memory.
     case .lz4 where Int(size) <= min(maximumBlockByteCount, count * 255 + 64):
-      let memory = Block.allocate(Int(size))
-      let done = LZ4_decompress_safe(
-        payload.baseAddress?.assumingMemoryBound(to: CChar.self),
-        memory.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(count), Int32(size))
-      guard done == Int32(size) else {
-        memory.deallocate()
-        throw StorageError(.malformed, "LZ4 does not decode", path: path, offset: offset)
-      }
-      return RawBytes(start: memory.baseAddress, count: Int(size))
+      return StoredBlock(payload: payload, encoding: .lz4, byteCount: Int(size))
     default:
       throw StorageError(
         .malformed, "a block of \(size) bytes encoded as \(encoding)", path: path, offset: offset)
     }
+  }
+
+  private static func decompress(
+    _ payload: RawBytes, into room: UnsafeMutableRawBufferPointer
+  ) -> Bool {
+    let count = LZ4_decompress_safe(
+      payload.baseAddress?.assumingMemoryBound(to: CChar.self),
+      room.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(payload.count),
+      Int32(room.count))
+    return count == Int32(room.count)
   }
 }

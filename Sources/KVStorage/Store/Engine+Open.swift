@@ -38,7 +38,7 @@ extension Engine {
     let journal = try JournalWriter(
       directory: journalDirectory,
       header: .init(number: segment, firstSequence: replayed.last.advanced(by: 1)),
-      fileSystem: fileSystem)
+      byteLimit: options.segmentByteLimit, fileSystem: fileSystem)
     report.removedFileCount = try recovery.removeLeftovers(ledger)
 
     report.wasCreated = found == nil

@@ -67,13 +67,24 @@ extension Engine {
     precondition(
       sequence <= writer.last, "sync through \(sequence), but only \(writer.last) is appended")
     while writer.synced < sequence {
-      try requireWritable()
+      do throws(StorageError) { try requireWritable() } catch {
+        // Whoever was woken to write for the others cannot.
+        wakeGroups()
+        throw error
+      }
       if writer.isWriting {
-        writeLock.wait(for: .progress)
+        let isInGroup = sequence <= writer.journal.groupLastSequence
+        writeLock.wait(for: .group(writer.groupNumber + (isInGroup ? 0 : 1)))
       } else {
         try writeGroup(sync: true, releasingLock: true)
       }
     }
+  }
+
+  /// Lets all who wait for durability look again.
+  func wakeGroups() {
+    writeLock.broadcast(.evenGroup)
+    writeLock.broadcast(.oddGroup)
   }
 
   var sequences: (appended: SequenceNumber, synced: SequenceNumber) {
@@ -171,7 +182,10 @@ extension Engine {
     let unsynced = writer.unsynced
     journal.beginGroup(through: writer.last)
     writer.isWriting = true
-    if releasingLock { writeLock.unlock() }
+    if releasingLock {
+      writer.groupNumber += 1
+      writeLock.unlock()
+    }
     var failure: StorageError?
     var isPoisoned = false
     do throws(StorageError) {
@@ -191,6 +205,9 @@ extension Engine {
     writer.isWriting = false
     writer.mustRetryWrite = failure != nil
     writeLock.broadcast(.progress)
+    // Of those in the next group one is enough: it writes for all of them.
+    writeLock.broadcast(.group(writer.groupNumber))
+    if failure == nil { writeLock.signal(.group(writer.groupNumber + 1)) } else { wakeGroups() }
     if let failure {
       if isPoisoned { writer.poison = poisoned(failure, journal) }
       throw writer.poison ?? failure
@@ -231,7 +248,7 @@ extension Engine {
     let journal = try JournalWriter(
       directory: StorePaths.journalDirectory(root),
       header: .init(number: number, firstSequence: writer.last.advanced(by: 1)),
-      fileSystem: fileSystem)
+      byteLimit: segmentByteLimit, fileSystem: fileSystem)
     writer.reservedSegment = nil
     writer.isSealed = false
     writer.journal = journal

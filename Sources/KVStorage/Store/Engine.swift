@@ -53,6 +53,8 @@ final class Engine: @unchecked Sendable {
     /// The journal has its footer: nothing may be appended before the next segment is there.
     var isSealed = false
     var isWriting = false
+    /// The number of the group that is being written, or was last, with the lock released.
+    var groupNumber = 0
     /// The last write of a group failed and must be repeated before anything is appended.
     var mustRetryWrite = false
     var poison: StorageError?
@@ -99,7 +101,12 @@ final class Engine: @unchecked Sendable {
     }
   }
 
-  func cursor(_ state: ReadState, at sequence: UInt64) throws(StorageError) -> Cursor {
+  /// A cursor over the state as it was at a sequence number, to be given back to the state's pool.
+  func cursor(_ state: ReadState, at sequence: UInt64) throws(StorageError) -> MergingCursor {
+    if let cursor = state.cursors.take() {
+      cursor.rest(at: sequence)
+      return cursor
+    }
     var sources: [Cursor] = [MemtableCursor(state.active, at: sequence)]
     for sealed in state.immutables {
       sources.append(MemtableCursor(sealed.memtable, at: sequence))

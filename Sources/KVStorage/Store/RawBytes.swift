@@ -1,3 +1,5 @@
+import KVBase
+
 /// Bytes in memory that someone else keeps alive.
 typealias RawBytes = UnsafeRawBufferPointer
 
@@ -49,6 +51,26 @@ extension Array where Element == UInt8 {
     _ body: (RawBytes) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     try withUnsafeBufferPointer { (buffer) throws(Failure) in try body(RawBytes(buffer)) }
+  }
+}
+
+extension Array where Element == UInt8 {
+  /// The smallest key after all that begin with these bytes; nil when there is none.
+  var upperBound: Bytes? {
+    guard let last = lastIndex(where: { $0 < 0xFF }) else { return nil }
+    var bound = Bytes(self[...last])
+    bound[last] += 1
+    return bound
+  }
+
+  /// Replaces the contents; allocates nothing while the capacity suffices.
+  @inline(__always)
+  mutating func replace(with raw: RawBytes) {
+    guard count == raw.count else {
+      removeAll(keepingCapacity: true)
+      return append(contentsOf: raw)
+    }
+    withUnsafeMutableBytes { if !raw.isEmpty { $0.copyMemory(from: raw) } }
   }
 }
 
@@ -107,6 +129,13 @@ struct RawBuffer: ~Copyable {
     reserve(raw.count)
     base.advanced(by: count).copyMemory(from: source, byteCount: raw.count)
     count &+= raw.count
+  }
+
+  /// Appends again bytes that the buffer holds; the caller has checked the bounds.
+  mutating func append(copyOf offset: Int, count repeated: Int) {
+    reserve(repeated)
+    base.advanced(by: count).copyMemory(from: base.advanced(by: offset), byteCount: repeated)
+    count &+= repeated
   }
 
   @inline(__always)

@@ -11,6 +11,7 @@ final class ReadState: Sendable {
   /// How many memtables have been flushed: while it stays the same, everything newer than this state
   /// is in memtables.
   let flushCount: Int
+  let cursors = CursorPool()
 
   init(
     active: Memtable, immutables: [SealedMemtable], version: Version, segments: SegmentSet,

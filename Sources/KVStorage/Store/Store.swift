@@ -100,6 +100,13 @@ public final class Store: Sendable {
     try snapshot().scan(from: lower, to: upper, limit: limit, projection)
   }
 
+  /// The entries whose key begins with `prefix` in ascending order, at most `limit` of them.
+  public func scan(
+    prefix: Bytes, limit: Int = .max, _ projection: Projection = .values
+  ) throws(StorageError) -> [Entry] {
+    try snapshot().scan(prefix: prefix, limit: limit, projection)
+  }
+
   /// Calls `body` for each entry with `lower <= key < upper`, ascending, until it returns false.
   ///
   /// The entries are those of one moment; memory use does not depend on their number.

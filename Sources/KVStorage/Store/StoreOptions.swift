@@ -26,6 +26,10 @@ public struct StoreOptions: Hashable, Sendable {
   public var blockByteCount = 4096
   /// Entries between two keys of a block that are stored whole.
   public var restartInterval = 16
+  /// Bytes after which a table begins the next part of its index, and twice as many of its filter.
+  ///
+  /// The parts of a table go through the block cache; a table with a single one keeps it in memory.
+  public var indexPartByteCount = 16 << 10
   /// Bits of Bloom filter per key; 0 for no filter.
   public var filterBitsPerKey = 10
   /// How blocks are compressed.
@@ -85,6 +89,9 @@ public struct StoreOptions: Hashable, Sendable {
     try require(
       blockByteCount > 0 && blockByteCount <= 16 << 20, "blockByteCount is \(blockByteCount)")
     try require(restartInterval > 0, "restartInterval is \(restartInterval)")
+    try require(
+      indexPartByteCount > 0 && indexPartByteCount <= 16 << 20,
+      "indexPartByteCount is \(indexPartByteCount)")
     try require((0...32).contains(filterBitsPerKey), "filterBitsPerKey is \(filterBitsPerKey)")
     try require(blockCacheByteLimit >= 0, "blockCacheByteLimit is \(blockCacheByteLimit)")
     try require(tableByteLimit > 0, "tableByteLimit is \(tableByteLimit)")

@@ -25,7 +25,9 @@ final class EntryMerge {
   private struct Source {
     var level: Int?
     var cursor: Cursor
-    var path: String? { (cursor as? LenientLevelCursor)?.path }
+    var path: String? {
+      (cursor as? LevelCursor).map { $0.files[max(0, $0.number)].path }
+    }
   }
 
   private var sources: [Source] = []
@@ -39,18 +41,22 @@ final class EntryMerge {
     sources.append(Source(level: nil, cursor: MemtableCursor(journal.memtable)))
     let levels = state.version.levels
     for file in levels[0] {
-      sources.append(
-        Source(
-          level: 0, cursor: LenientLevelCursor([file], environment, onDamage: onDamage)))
+      sources.append(EntryMerge.source([file], level: 0, environment, onDamage))
     }
     for level in 1..<levels.count where !levels[level].isEmpty {
-      sources.append(
-        Source(
-          level: level,
-          cursor: LenientLevelCursor(levels[level], environment, onDamage: onDamage)))
+      sources.append(EntryMerge.source(levels[level], level: level, environment, onDamage))
     }
     ranges = RangeMarks(state.version.ranges.marks + journal.ranges)
     now = environment.fileSystem.secondsSinceEpoch
+  }
+
+  private static func source(
+    _ files: [TableFile], level: Int, _ environment: TableEnvironment,
+    _ onDamage: @escaping (BlockDamage) -> Void
+  ) -> Source {
+    let cursor = LevelCursor(files, environment, readsAll: true)
+    cursor.onDamage = onDamage
+    return Source(level: level, cursor: cursor)
   }
 
   /// Calls `body` for each key with `lower <= key < upper`, until it returns false.

@@ -12,16 +12,14 @@ struct FileDump {
     let table = try Table(
       path: path, number: number, fileSystem: fileSystem, cache: BlockCache(byteLimit: 0))
     body(table.properties.record("table", number).with("fileBytes", try fileSystem.size(path)))
-    let cursor = LenientTableCursor(table) { body(InspectionRecord.damage($0.error)) }
-    var block: BlockHandle?
+    let cursor = TableCursor(table, readsAll: true)
+    cursor.onDamage = { body(InspectionRecord.damage($0.error)) }
+    var block = -1
     try cursor.seek(RawBytes(start: nil, count: 0))
     while cursor.isValid {
-      if block != cursor.blockLocation {
-        let location = cursor.blockLocation
-        block = location
-        body(
-          InspectionRecord("block").with("offset", location.offset).with("bytes", location.count)
-            .with("last", bytes: Bytes(cursor.blockLastKey)))
+      if block != cursor.blockFileOffset {
+        block = cursor.blockFileOffset
+        body(InspectionRecord("block").with("offset", block))
       }
       body(InspectionRecord.entry(cursor.entry))
       try cursor.next()

@@ -54,6 +54,11 @@ package enum StorageFuzz {
           try cursor.next()
           steps += 1
         }
+        try cursor.seekToLast()
+        while cursor.isValid, steps < 200_000 {
+          try cursor.previous()
+          steps += 1
+        }
       }
     } catch {}
   }
@@ -87,12 +92,30 @@ package enum StorageFuzz {
   }
 
   private static func fuzzBlock(_ bytes: Bytes) {
-    guard let block = block(bytes) else { return }
-    var offset = 0
-    while !block.isEnd(offset), let entry = block.decode(at: offset) { offset = entry.end }
-    for key in [Bytes(bytes.prefix(5)), Bytes("alpha".utf8), []] {
-      key.withRaw { _ = block.search($0) }
+    for kind in [Block.Kind.data, .index, .filter] {
+      guard let block = block(bytes, kind) else { continue }
+      if let data = block.data { fuzzEntries(data, Bytes(bytes.prefix(5))) }
+      if let index = block.index {
+        for key in [Bytes(bytes.prefix(9)), Bytes("alpha".utf8), []] {
+          key.withRaw { _ = index.handle(index.lastIndex(notAfter: $0)) }
+        }
+      }
+      _ = block.filter?.mayContain(99)
+      withExtendedLifetime(block) {}
     }
+  }
+
+  private static func fuzzEntries(_ data: DataBlock, _ key: Bytes) {
+    var offset = 0
+    while !data.isEnd(offset), let entry = data.decode(at: offset) { offset = entry.end }
+    for key in [key, Bytes("alpha".utf8), []] { key.withRaw { _ = data.search($0) } }
+    var run = BlockRun()
+    run.begin(data)
+    var view = EntryView(
+      key: data.bytes, value: data.bytes, headByteCount: 0, sequence: 0, kind: .delete)
+    while run.nextWithLongerKey(&view) {}
+    var backward = BackwardRun()
+    while backward.fill(data, before: run.entryOffset), backward.pop(into: &run, &view) {}
   }
 
   private static func fuzzParts(_ bytes: Bytes) {
@@ -102,13 +125,14 @@ package enum StorageFuzz {
       while !batch.isAtEnd, batch.next(sequence: 1) != nil {}
       _ = SegmentIndex(decoding: raw)
       _ = ValuePointer(decoding: raw)
-      if BloomFilter.isValid(raw) { _ = BloomFilter.mayContain(99, raw) }
+      var directory = ByteReader(bytes)
+      _ = (try? TableDirectory(decoding: &directory))?.count
     }
     for encoding: UInt8 in [0, 1, 2] {
       for size in [UInt32(bytes.count), UInt32(bytes.count) * 4, .max] {
         let stored = sealed(bytes, encoding, size)
         stored.withRaw { raw in
-          let decoded = try? TableFormat.decodeBlock(raw, offset: 0, path: "/block")
+          let decoded = try? TableFormat.decodeBlock(raw, offset: 0, path: "/block", for: .data)
           decoded?.deallocate()
         }
       }
@@ -117,10 +141,10 @@ package enum StorageFuzz {
 
   // MARK: Good checksums around arbitrary bytes
 
-  private static func block(_ bytes: Bytes) -> Block? {
-    let memory = Block.allocate(bytes.count)
+  private static func block(_ bytes: Bytes, _ kind: Block.Kind) -> Block? {
+    let memory = Block.allocate(bytes.count, for: kind)
     bytes.withRaw { memory.copyMemory(from: $0) }
-    return Block(adopting: RawBytes(start: memory.baseAddress, count: bytes.count))
+    return Block(adopting: RawBytes(start: memory.baseAddress, count: bytes.count), as: kind)
   }
 
   private static func sealed(_ bytes: Bytes, _ encoding: UInt8, _ size: UInt32) -> Bytes {
@@ -132,29 +156,27 @@ package enum StorageFuzz {
     return writer.bytes
   }
 
-  /// A table whose data block is the bytes and, as the bytes decide, its index too.
+  /// A table of two parts whose data block is the bytes and, as the bytes decide, its indexes too.
   private static func table(around bytes: Bytes) -> Bytes {
     let data = sealed(bytes, 0, UInt32(bytes.count))
-    var handle = RawBuffer()
-    handle.append(varint: 0)
-    handle.append(varint: UInt64(bytes.count))
-    let value = handle.bytes
-    var builder = BlockBuilder(restartInterval: 1)
-    Bytes("zzz".utf8).withRaw {
-      builder.append(
-        EntryView(key: $0, value: value, headByteCount: 0, sequence: 0, kind: .put))
-    }
-    let useAsIndex = bytes.first.map { $0 & 1 == 1 } ?? false
-    let indexBytes = useAsIndex ? bytes : Bytes(builder.finish())
+    var builder = IndexBuilder()
+    Bytes("alp".utf8).withRaw { builder.append($0, offset: 0) }
+    let choice = bytes.first ?? 0
+    let indexBytes = choice & 1 == 1 ? bytes : builder.finish(end: data.count)
+    let index = sealed(indexBytes, 0, UInt32(indexBytes.count))
+    let part = TableDirectory.Description(
+      key: [], index: BlockHandle(offset: data.count, count: indexBytes.count),
+      filter: BlockHandle(offset: 0, count: choice & 2 == 2 ? bytes.count : 0), entryCount: 2)
+    let directoryBytes = TableDirectory.encode(choice & 4 == 4 ? [part] : [part, part])
+    let directory = sealed(directoryBytes, 0, UInt32(directoryBytes.count))
     var properties = ByteWriter()
     TableFormat.Properties().encode(into: &properties)
     let described = sealed(properties.bytes, 0, UInt32(properties.count))
-    let index = sealed(indexBytes, 0, UInt32(indexBytes.count))
+    let start = data.count + index.count
     let footer = TableFormat.Footer(
-      index: BlockHandle(offset: data.count + described.count, count: indexBytes.count),
-      filter: BlockHandle(offset: 0, count: 0),
-      properties: BlockHandle(offset: data.count, count: properties.count))
-    return data + described + index + footer.encode()
+      directory: BlockHandle(offset: start, count: directoryBytes.count),
+      properties: BlockHandle(offset: start + directory.count, count: properties.count))
+    return data + index + directory + described + footer.encode()
   }
 
   private static func journal(around payload: Bytes) -> Bytes {

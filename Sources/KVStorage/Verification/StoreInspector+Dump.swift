@@ -93,7 +93,7 @@ extension InspectionRecord {
 
   fileprivate static func damage(_ damage: BlockDamage) -> InspectionRecord {
     InspectionRecord.damage(damage.error)
-      .with("after", bytes: damage.after ?? []).with("last", bytes: damage.last)
+      .with("lower", bytes: damage.lower).with("upper", bytes: damage.upper)
   }
 }
 

@@ -52,11 +52,11 @@ final class TableVerifier {
   // MARK: Entries
 
   private func readEntries(_ table: Table) throws(StorageError) {
-    let cursor = LenientTableCursor(table) { [self] damage in
+    let cursor = TableCursor(table, readsAll: true)
+    cursor.onDamage = { [unowned self] damage in
       isComplete = false
-      let lower = damage.after ?? file.smallestKey
-      report(damage.error, lower, damage.last)
-      log.noteUnread(lower, damage.last)
+      report(damage.error, damage.lower, damage.upper)
+      log.noteUnread(damage.lower, damage.upper)
     }
     try cursor.seek(RawBytes(start: nil, count: 0))
     while cursor.isValid {
@@ -65,21 +65,18 @@ final class TableVerifier {
     }
     if let unfiltered {
       report(
-        malformed("the filter lacks \(unfiltered.count) keys"), unfiltered.first,
+        malformed("index or filter lacks \(unfiltered.count) keys"), unfiltered.first,
         file.largestKey)
     }
   }
 
-  private func check(_ entry: EntryView, _ cursor: LenientTableCursor, _ table: Table) {
+  private func check(_ entry: EntryView, _ cursor: TableCursor, _ table: Table) {
     let key = Bytes(entry.key)
-    let place = cursor.blockLocation.offset
+    let place = cursor.blockFileOffset
     log.report.entryCount += 1
     if isOrdered, let lastKey, !lastKey.lexicographicallyPrecedes(key) {
       isOrdered = false
       report(malformed("keys do not ascend", place), lastKey, key)
-    }
-    if cursor.isLastOfBlock, compareKeys(cursor.blockLastKey, entry.key) != 0 {
-      report(malformed("the index has another last key of a block", place), key, key)
     }
     if entry.kind == .reference, entry.pointer == nil {
       report(malformed("an entry does not refer to a value", place), key, key)
@@ -87,7 +84,7 @@ final class TableVerifier {
     if entry.kind == .deleteRange {
       report(malformed("a range delete in a table", place), key, key)
     }
-    if !table.mayContain(BloomFilter.hash(entry.key)) {
+    if case .absent? = try? table.find(entry.key, hash: BloomFilter.hash(entry.key)) {
       unfiltered = ((unfiltered?.count ?? 0) + 1, unfiltered?.first ?? key)
     }
     note(entry, key)
