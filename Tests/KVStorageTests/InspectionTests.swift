@@ -38,7 +38,7 @@ import Testing
     let report = try verify(fileSystem.crash(random: &random))
     #expect(report.problems == [] && report.isSound)
     #expect(report.tableCount > 0 && report.segmentCount > 2)
-    #expect(report.entryCount > 10 && report.referenceCount > 3)
+    #expect(report.entryCount > 10 && report.referenceCount > 0)
   }
 
   @Test(arguments: [".sst", ".journal", ".values", "MANIFEST-", "CURRENT"])

@@ -89,10 +89,7 @@ struct FileDump {
         body(InspectionRecord("removeRange").with("id", range.rawValue))
       }
       for range in edit.addedRanges {
-        body(
-          InspectionRecord("addRange").with("id", range.id.rawValue)
-            .with("kind", "\(range.kind)").with("lower", bytes: range.lower)
-            .with("upper", bytes: range.upper).with("sequence", range.sequence))
+        body(InspectionRecord.range(range, "addRange"))
       }
     }
   }

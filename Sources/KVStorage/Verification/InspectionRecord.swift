@@ -81,13 +81,15 @@ public struct InspectionRecord: Hashable, Sendable {
   }
 }
 
-/// Bytes as printable ASCII: a backslash is doubled, every other byte outside of it becomes `\xNN`.
+/// Bytes as printable ASCII without quotation marks: a backslash is doubled, and every byte that does
+/// not fit becomes `\xNN`.
 public func escapedText(_ bytes: Bytes) -> String {
   var text = ""
   for byte in bytes {
     switch byte {
     case UInt8(ascii: "\\"): text += #"\\"#
-    case 0x20...0x7E: text.unicodeScalars.append(Unicode.Scalar(byte))
+    case 0x20...0x7E where byte != UInt8(ascii: "\""):
+      text.unicodeScalars.append(Unicode.Scalar(byte))
     default:
       let digits = String(byte, radix: 16)
       text += (digits.utf8.count == 1 ? #"\x0"# : #"\x"#) + digits

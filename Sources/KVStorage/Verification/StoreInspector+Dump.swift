@@ -1,8 +1,9 @@
 public import KVBase
 
 extension StoreInspector {
-  /// Calls `body` with a line for each entry with `lower <= key < upper`, ascending, and of one key in
-  /// the order in which reads look, until it returns false.
+  /// Calls `body` with a line for each deleted or damaged range, then for each entry with
+  /// `lower <= key < upper`, ascending, and of one key in the order in which reads look, until it
+  /// returns false.
   ///
   /// Older entries of a key, deletes and expired entries are lines too; `live` says whether an entry
   /// is what a read finds. Blocks that cannot be read are passed over, with a line each.
@@ -12,6 +13,9 @@ extension StoreInspector {
   ) throws(StorageError) {
     let state = try state()
     let journal = try JournalScan.run(recovery, state, VerificationLog())
+    for mark in state.version.ranges.marks + journal.ranges where mark.touches(lower, upper) {
+      guard try body(InspectionRecord.range(mark, "range")) else { return }
+    }
     var damaged: [BlockDamage] = []
     let merge = EntryMerge(state, journal, environment) { damaged.append($0) }
     try merge.forEachKey(from: lower, to: upper) { (group) throws(StorageError) in
@@ -77,6 +81,12 @@ extension InspectionRecord {
     return entry.expiry == 0 ? record : record.with("expiry", entry.expiry)
   }
 
+  static func range(_ mark: RangeMark, _ kind: String) -> InspectionRecord {
+    InspectionRecord(kind).with("id", mark.id.rawValue).with("kind", "\(mark.kind)")
+      .with("lower", bytes: mark.lower).with("upper", bytes: mark.upper)
+      .with("sequence", mark.sequence)
+  }
+
   static func damage(_ error: StorageError) -> InspectionRecord {
     InspectionRecord("damage").with("message", bytes: Bytes(error.description.utf8))
   }
@@ -84,5 +94,13 @@ extension InspectionRecord {
   fileprivate static func damage(_ damage: BlockDamage) -> InspectionRecord {
     InspectionRecord.damage(damage.error)
       .with("lower", bytes: damage.lower).with("upper", bytes: damage.upper)
+  }
+}
+
+extension RangeMark {
+  /// True when the mark speaks of a key with `lower <= key < upper`.
+  fileprivate func touches(_ lower: Bytes, _ upper: Bytes?) -> Bool {
+    lower.lexicographicallyPrecedes(self.upper)
+      && (upper.map { self.lower.lexicographicallyPrecedes($0) } ?? true)
   }
 }
