@@ -57,6 +57,9 @@ final class GarbageCollector {
     credit = min(GarbageCollector.creditLimit, credit + byteCount)
   }
 
+  /// Lets the next step estimate all segments anew, however little was appended.
+  func requestEstimates() { unestimatedByteCount = 1 << 48 }
+
   /// Collects for a while: about as many bytes as were appended since the last turn, at least one
   /// step; false when nothing is due.
   func turn(_ engine: Engine) throws(StorageError) -> Bool {

@@ -196,6 +196,11 @@ final class Table: Sendable {
     }
   }
 
+  /// False when the filter excludes every key with this hash.
+  func mayContain(_ hash: UInt64) -> Bool {
+    filter.isEmpty || filter.withRaw { BloomFilter.mayContain(hash, $0) }
+  }
+
   /// Reads the whole file and compares its checksum with the one the manifest records.
   func verify(byteCount: Int, checksum: UInt32) throws(StorageError) {
     guard file.size == byteCount else {

@@ -164,6 +164,7 @@ extension Engine {
     while writer.isWriting { writeLock.wait(for: .progress) }
     isClosed.store(true, ordering: .sequentiallyConsistent)
     writeLock.broadcast(.progress)
+    wakeGroups()
     do throws(StorageError) {
       if let poison = writer.poison { throw poison }
       // A group whose write failed goes first, what came after it second.

@@ -12,6 +12,7 @@ extension Engine {
     try fileSystem.createDirectory(ledgerDirectory)
     let lock = try fileSystem.lock(StorePaths.lock(root))
     var report = OpenReport()
+    report.wasRestored = try RestoreMark(root: root, fileSystem: fileSystem).begin()
     let recovery = Recovery(root: root, fileSystem: fileSystem)
     let found = try recovery.readManifest()
     let recovered = found ?? RecoveredManifest()

@@ -53,6 +53,8 @@ final class Engine: @unchecked Sendable {
     /// The journal has its footer: nothing may be appended before the next segment is there.
     var isSealed = false
     var isWriting = false
+    /// The number of the group that is being written, or was last, with the lock released.
+    var groupNumber = 0
     /// The last write of a group failed and must be repeated before anything is appended.
     var mustRetryWrite = false
     var poison: StorageError?

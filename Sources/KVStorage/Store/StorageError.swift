@@ -49,6 +49,10 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let authenticationFailed = Code(rawValue: 1018)
     /// A key that encrypted files need is not at hand, or cannot be read.
     public static let keyUnavailable = Code(rawValue: 1019)
+    /// A directory that must be empty or absent holds something.
+    public static let directoryNotEmpty = Code(rawValue: 1020)
+    /// A file cannot have a second name there: on another file system, or on one without hard links.
+    public static let cannotLink = Code(rawValue: 1021)
 
     /// Every code, its name and whether the same call can succeed later without a reopen.
     package static let all: [(code: Code, name: String, isRetryable: Bool)] = [
@@ -63,6 +67,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
       (.damagedRange, "damagedRange", false),
       (.authenticationFailed, "authenticationFailed", false),
       (.keyUnavailable, "keyUnavailable", false),
+      (.directoryNotEmpty, "directoryNotEmpty", false), (.cannotLink, "cannotLink", false),
     ]
 
     /// The error in one line.
