@@ -77,17 +77,42 @@ struct RunCommand: ParsableCommand {
     }
     let verifier = Verifier(workload: workload)
     var random = SeededRandom(seed: workload.seed ^ UInt64(progress.life.round))
+    if random.chance(0.2) {
+      let problems = try inspected(directory)
+      guard problems.isEmpty else { throw failed(progress.life.round, problems) }
+    }
     let store = try open(round: progress.life.round)
     var (found, problems) = try verifier.verify(store, state, progress)
     if problems.isEmpty, random.chance(0.3) {
       while try store.performBackgroundWork() {}
       problems = try verifier.recheck(store, found)
     }
+    if problems.isEmpty, random.chance(0.1) { problems = try copied(store, found, verifier) }
     guard problems.isEmpty else { throw failed(progress.life.round, problems) }
     summary.add(store.openReport, progress, workload)
     try found.save(directory, workload)
     if random.chance(0.5) { try store.close() }
     return found
+  }
+
+  /// What the offline verification finds wrong; a torn tail of the journal is not wrong.
+  private func inspected(_ directory: String) throws -> [String] {
+    guard try StoreInspector.isStore(directory, PosixFileSystem()) else { return [] }
+    return try StoreInspector(at: directory, fileSystem: PosixFileSystem()).verify().problems
+      .filter { $0.severity == .damage }.map { "offline verification: \($0)" }
+  }
+
+  /// Makes a backup, which must be without fault and hold the same.
+  private func copied(
+    _ store: Store, _ state: ExpectedState, _ verifier: Verifier
+  ) throws -> [String] {
+    let target = directory + ".backup"
+    try? FileManager.default.removeItem(atPath: target)
+    _ = try store.backup(to: target)
+    defer { try? FileManager.default.removeItem(atPath: target) }
+    let problems = try inspected(target)
+    let copy = try Store.open(at: target, fileSystem: PosixFileSystem())
+    return try problems + verifier.recheck(copy, state)
   }
 
   /// Opens the store; a writer that has just lost its parent may still hold it.

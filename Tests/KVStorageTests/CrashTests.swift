@@ -85,11 +85,19 @@ import Testing
       // Every life has other options: what one separated the next may not, and the reverse.
       var workload = CrashWorkload(seed: seed, batchCount: 200, options: .random(&random))
       workload.syncChance = random.chance(0.3) ? 0.02 : 0.4
-      let (store, count) = try workload.reopen(
-        fileSystem, durable: durable, "seed \(seed), life \(life)")
+      let label = "seed \(seed), life \(life)"
+      try inspect(fileSystem, label)
+      let (store, count) = try workload.reopen(fileSystem, durable: durable, label)
       fileSystem.injectFault(.powerOff, at: 1 + random.below(200))
       durable = max(count, workload.run(store, clock: fileSystem, from: count).durable)
       fileSystem = fileSystem.crash(random: &random)
     }
+  }
+
+  /// A power failure may tear the journal, but leaves nothing that counts as damage.
+  private func inspect(_ fileSystem: CrashableFileSystem, _ label: String) throws {
+    guard try fileSystem.exists("/store/ledger/CURRENT") else { return }
+    let report = try StoreInspector(at: "/store", fileSystem: fileSystem).verify()
+    #expect(report.problems.filter { $0.severity == .damage } == [], "\(label)")
   }
 }

@@ -5,28 +5,20 @@ package import KVBase
 /// The readers may refuse them with a typed error or accept them; they must never stop the process or
 /// take memory that the bytes do not justify.
 package enum StorageFuzz {
-  /// Valid files to mutate: an SSTable, a journal segment, a manifest, CURRENT, and their inner parts.
-  package static func samples() -> [(name: String, bytes: Bytes)] {
-    let table = sampleTable()
-    return [
-      ("table", table), ("journal", sampleJournal()), ("manifest", sampleManifest()),
-      ("current", ManifestFormat.current(StorePaths.manifestName(FileNumber(7)))),
-      ("block", sampleBlock()), ("edit", sampleEdit().encode()),
-      ("batch", sampleBatch().operations),
-    ] + EncryptionFuzz.samples()
-  }
-
   /// Gives the bytes to all readers, as whole files and as parts whose checksums are right.
   package static func fuzzReaders(bytes: Bytes) {
     fuzzTable(bytes)
     fuzzTable(table(around: bytes))
     fuzzJournal(bytes)
-    fuzzJournal(journal(around: bytes))
+    for type in [JournalFormat.RecordType.batch, .index, .values] {
+      fuzzJournal(segment(around: bytes, type))
+    }
     fuzzManifest(bytes)
     fuzzManifest(manifest(around: bytes))
     fuzzBlock(bytes)
     fuzzParts(bytes)
     EncryptionFuzz.fuzz(bytes)
+    StoreFuzz.fuzz(bytes)
   }
 
   // MARK: Readers
@@ -81,7 +73,18 @@ package enum StorageFuzz {
         valueByteCount: 1)
       let segment = Segment(metadata, directory: "/journal", fileSystem: fileSystem)
       try fileSystem.createFile(segment.path, contents: bytes)
-      _ = try SegmentIndex(of: segment)
+      let index = try SegmentIndex(of: segment)
+      var value = Bytes()
+      for place in index.values.prefix(100) {
+        let pointer = ValuePointer(
+          segment: segment.number, offset: place.offset, byteCount: place.byteCount, checksum: 0)
+        value.removeAll()
+        // A length that the file does not justify must not be allocated; reads come from pointers
+        // that a checksum guards, so only those of plausible length are tried.
+        guard place.byteCount <= bytes.count else { continue }
+        try? segment.read(pointer, into: &value)
+        try? pointer.verify(value, segment.path)
+      }
     } catch {}
   }
 
@@ -120,11 +123,14 @@ package enum StorageFuzz {
 
   private static func fuzzParts(_ bytes: Bytes) {
     _ = try? VersionEdit(decoding: bytes)
+    var reader = ByteReader(bytes)
+    while let mark = try? RangeMark(decoding: &reader) { _ = RangeMarks([mark, mark]) }
     bytes.withRaw { raw in
       var batch = BatchReader(raw)
       while !batch.isAtEnd, batch.next(sequence: 1) != nil {}
       _ = SegmentIndex(decoding: raw)
       _ = ValuePointer(decoding: raw)
+      _ = EntryView(key: raw, value: raw, headByteCount: 5, sequence: 1, kind: .reference).pointer
       var directory = ByteReader(bytes)
       _ = (try? TableDirectory(decoding: &directory))?.count
     }
@@ -179,18 +185,22 @@ package enum StorageFuzz {
     return data + index + directory + described + footer.encode()
   }
 
-  private static func journal(around payload: Bytes) -> Bytes {
+  /// A sealed segment whose only record holds the bytes; the footer takes it for the index.
+  private static func segment(
+    around payload: Bytes, _ type: JournalFormat.RecordType
+  ) -> Bytes {
     let header = JournalFormat.Header(number: FileNumber(1), firstSequence: SequenceNumber(1))
       .encode()
     var writer = ByteWriter()
     writer.write(fixed: UInt32(payload.count))
-    writer.write(JournalFormat.RecordType.batch.rawValue)
+    writer.write(type.rawValue)
     writer.write(fixed: UInt64(1))
     writer.write(fixed: UInt64(0))
     let seed = CRC32C.checksum(header.dropLast(4))
     let head = CRC32C.checksum(writer.bytes, continuing: seed)
     writer.write(fixed: CRC32C.checksum(payload, continuing: head))
-    return header + writer.bytes + payload
+    let footer = JournalFormat.footer(indexOffset: header.count, seed: seed)
+    return header + writer.bytes + payload + footer
   }
 
   private static func manifest(around payload: Bytes) -> Bytes {
@@ -198,116 +208,5 @@ package enum StorageFuzz {
     let seed = CRC32C.checksum(header.dropLast(4))
     return header + ManifestFormat.record(sampleEdit(), seed: seed)
       + ManifestFormat.record(payload: payload, seed: seed)
-  }
-
-  // MARK: Samples
-
-  /// A journal record's batch: two puts and a delete.
-  static func sampleBatch() -> WriteBatch {
-    var batch = WriteBatch()
-    batch.put(Bytes("alpha".utf8), Bytes("first value".utf8), headByteCount: 5)
-    batch.put(Bytes("alphabet".utf8), Bytes("second".utf8))
-    batch.delete(Bytes("beta".utf8))
-    return batch
-  }
-
-  /// The bytes of a segment that holds the sample batch.
-  static func sampleJournal() -> Bytes {
-    written("/journal/000003.journal") { (fileSystem) throws(StorageError) in
-      try fileSystem.createDirectory("/journal")
-      let writer = try JournalWriter(
-        directory: "/journal",
-        header: .init(number: FileNumber(3), firstSequence: SequenceNumber(10)),
-        fileSystem: fileSystem)
-      let start = writer.append(
-        sampleBatch(), firstSequence: SequenceNumber(10), durable: SequenceNumber(9))
-      // The first value, as if it were large enough to be kept here only.
-      Bytes("alpha".utf8).withRaw { writer.noteValue($0, offset: start + 9, byteCount: 11) }
-      writer.seal(nextSequence: SequenceNumber(13), durable: SequenceNumber(9))
-      writer.beginGroup(through: SequenceNumber(12))
-      try writer.writeGroup(prefill: false)
-    }
-  }
-
-  /// The bytes of a table that holds the sample batch.
-  static func sampleTable() -> Bytes {
-    written("/table") { (fileSystem) throws(StorageError) in
-      var options = StoreOptions()
-      options.compression = .none
-      let builder = TableBuilder(file: try fileSystem.create("/table"), options: options)
-      try sampleBatch().operations.withRaw { (operations) throws(StorageError) in
-        var reader = BatchReader(operations)
-        while !reader.isAtEnd, let entry = reader.next(sequence: 10) { try builder.append(entry) }
-      }
-      _ = try builder.finish()
-    }
-  }
-
-  static func sampleEdit() -> VersionEdit {
-    var properties = TableFormat.Properties()
-    properties.entryCount = 3
-    properties.tombstoneCount = 1
-    properties.smallestSequence = 10
-    properties.largestSequence = 12
-    properties.smallestKey = Bytes("alpha".utf8)
-    properties.largestKey = Bytes("beta".utf8)
-    var edit = VersionEdit()
-    edit.nextFileNumber = 9
-    edit.flushedSequence = SequenceNumber(12)
-    edit.journalNumber = FileNumber(8)
-    edit.removed = [.init(level: 1, number: FileNumber(5))]
-    edit.added = [
-      .init(
-        level: 0,
-        table: TableMetadata(
-          number: FileNumber(6), byteCount: 300, checksum: 0xDEAD_BEEF, properties: properties))
-    ]
-    edit.addedSegments = [
-      SegmentMetadata(
-        number: FileNumber(3), kind: .journal, byteCount: 160, valueCount: 1, valueByteCount: 11)
-    ]
-    edit.removedSegments = [FileNumber(2)]
-    edit.addedRanges = [RangeMark(deleting: Bytes("b".utf8), Bytes("c".utf8), sequence: 9)]
-    edit.removedRanges = [RangeMark.ID(rawValue: 6)]
-    return edit
-  }
-
-  /// A reference to the first value of the sample journal, and its head.
-  static func sampleReference() -> Bytes {
-    var buffer = RawBuffer()
-    let (key, value) = (Bytes("alpha".utf8), Bytes("first value".utf8))
-    return key.withRaw { key in
-      value.withRaw { value in
-        let entry = EntryView(
-          key: key, value: value, headByteCount: 5, sequence: 10, kind: .put)
-        return Bytes(entry.separated(in: FileNumber(3), at: 67, &buffer).value)
-      }
-    }
-  }
-
-  /// The bytes of a manifest with one record.
-  static func sampleManifest() -> Bytes {
-    let header = ManifestFormat.header(FileNumber(7))
-    let seed = CRC32C.checksum(header.dropLast(4))
-    return header + ManifestFormat.record(sampleEdit(), seed: seed)
-  }
-
-  private static func sampleBlock() -> Bytes {
-    var builder = BlockBuilder(restartInterval: 2)
-    sampleBatch().operations.withRaw { operations in
-      var reader = BatchReader(operations)
-      while !reader.isAtEnd, let entry = reader.next(sequence: 10) { builder.append(entry) }
-    }
-    return Bytes(builder.finish())
-  }
-
-  private static func written(
-    _ path: String, _ write: (CrashableFileSystem) throws(StorageError) -> Void
-  ) -> Bytes {
-    let fileSystem = CrashableFileSystem()
-    do throws(StorageError) {
-      try write(fileSystem)
-      return try fileSystem.readAll(path)
-    } catch { preconditionFailure("a file system in memory failed: \(error)") }
   }
 }
