@@ -78,10 +78,12 @@ final class JournalScan {
       (entry, offset) throws(StorageError) in
       insert(entry, number, offset)
     }
+    // A header may be lost like any write that was not synced; its records decide.
+    let isTorn = try !isVouched(index, bytes, seed: seed, from: 0)
     last = contents.lastSequence
     let end = contents.damage == nil ? bytes.count : contents.endOffset
     SegmentVerifier(path: path, number: number, kind: .journal, log: log)
-      .run(Bytes(bytes[..<end]), seed: seed)
+      .run(Bytes(bytes[..<end]), seed: seed, badHeader: isTorn ? .torn : .damage)
     guard let damage = contents.damage else { return true }
     if try isFollowed(index) {
       log.add(damage)
@@ -106,6 +108,16 @@ final class JournalScan {
   private func end(
     _ error: StorageError, _ index: Int, _ bytes: Bytes, seed: UInt32, from offset: Int
   ) throws(StorageError) -> Bool {
+    let isDamage = try isVouched(index, bytes, seed: seed, from: offset)
+    if isDamage { log.noteAllUnread() }
+    log.add(error, isDamage ? .damage : .torn)
+    return false
+  }
+
+  /// True when a record from an offset of a segment on says that the operation after `last` was durable.
+  private func isVouched(
+    _ index: Int, _ bytes: Bytes, seed: UInt32, from offset: Int
+  ) throws(StorageError) -> Bool {
     let next = last.rawValue + 1
     var durable = JournalReader(path: "").durableSequence(bytes, seed: seed, from: offset)
     for segment in segments[(index + 1)...] where durable < next {
@@ -113,9 +125,7 @@ final class JournalScan {
       durable = JournalReader(path: segment.path).durableSequence(
         bytes, seed: JournalFormat.seed(bytes[...]), from: 0)
     }
-    if durable >= next { log.noteAllUnread() }
-    log.add(error, durable < next ? .torn : .damage)
-    return false
+    return durable >= next
   }
 
   /// True when the next segment goes on where this one ends, so that only its index is damaged.

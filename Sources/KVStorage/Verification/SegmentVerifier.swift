@@ -26,8 +26,8 @@ final class SegmentVerifier {
 
   /// Verifies the good part of the segment's file.
   ///
-  /// With `seed`, which the records' checksums continue from, it goes on after a damaged header.
-  func run(_ bytes: Bytes, seed: UInt32? = nil) {
+  /// With `seed`, which the records' checksums continue from, it goes on after a bad header.
+  func run(_ bytes: Bytes, seed: UInt32? = nil, badHeader: StoreProblem.Severity = .damage) {
     log.report.segmentCount += 1
     log.report.byteCount += bytes.count
     do throws(StorageError) {
@@ -37,7 +37,7 @@ final class SegmentVerifier {
       }
       nextSequence = kind == .journal ? header.firstSequence.rawValue : nil
     } catch {
-      log.add(error)
+      log.add(error, badHeader)
       guard seed != nil else { return }
     }
     let seed = seed ?? JournalFormat.seed(bytes[...])
