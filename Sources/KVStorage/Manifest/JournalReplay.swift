@@ -12,10 +12,21 @@ struct JournalReplay {
     var last: SequenceNumber
   }
 
+  /// A segment of which values stay in use.
+  private struct Adopted {
+    var segment: Segment
+    var header: JournalFormat.Header
+    var isHeaderGood: Bool
+    var last: UInt64
+  }
+
   private let ledger: Ledger
   private let directory: String
   private let numbers: [FileNumber]
   private var result: Result
+  private var adopted: [Adopted] = []
+  /// The last operation that is known to be durable.
+  private var durable: UInt64
   private var memtable = Memtable()
 
   init(_ recovery: Recovery, _ ledger: Ledger) throws(StorageError) {
@@ -23,6 +34,7 @@ struct JournalReplay {
     directory = StorePaths.journalDirectory(recovery.root)
     numbers = try recovery.segmentNumbers(.journal).filter { !($0 < ledger.journalNumber) }
     result = Result(last: ledger.flushedSequence)
+    durable = ledger.flushedSequence.rawValue
   }
 
   /// Replays all segments and says what they held.
@@ -42,7 +54,22 @@ struct JournalReplay {
       break
     }
     try flush()
+    try makeDurable()
     return result
+  }
+
+  /// Writes anew the good parts of segments that may not be durable, before the manifest names them.
+  ///
+  /// A process that ended may have left its last writes to the kernel; and a header may be lost
+  /// although records after it are not.
+  private func makeDurable() throws(StorageError) {
+    for adopted in adopted where adopted.last > durable || !adopted.isHeaderGood {
+      let segment = adopted.segment
+      let bytes = try ledger.fileSystem.readAll(segment.path)
+      let records = bytes[JournalFormat.headerByteCount..<segment.metadata.byteCount]
+      try ledger.fileSystem.replaceFile(
+        segment.path, contents: adopted.header.encode() + records)
+    }
   }
 
   /// Replays one segment; returns how many of its bytes are torn, nil when it is whole.
@@ -62,6 +89,7 @@ struct JournalReplay {
       try apply(entry, number, offset, &values)
     }
     result.last = contents.lastSequence
+    durable = max(durable, contents.durableSequence)
     report.segmentsReplayed += contents.recordCount > 0 ? 1 : 0
     report.recordsReplayed += contents.recordCount
     report.operationsReplayed += contents.operationCount
@@ -70,8 +98,12 @@ struct JournalReplay {
       let metadata = SegmentMetadata(
         number: number, kind: .journal, byteCount: isSealed ? bytes.count : contents.endOffset,
         valueCount: values.count, valueByteCount: values.byteCount)
-      result.segments.append(
-        Segment(metadata, directory: directory, fileSystem: ledger.fileSystem))
+      let segment = Segment(metadata, directory: directory, fileSystem: ledger.fileSystem)
+      result.segments.append(segment)
+      adopted.append(
+        Adopted(
+          segment: segment, header: header,
+          isHeaderGood: bytes.starts(with: header.encode()), last: contents.lastSequence.rawValue))
     }
     guard let damage = contents.damage, try !isFollowed(index) else { return nil }
     try requireTorn(damage, index, bytes, seed: seed, from: contents.endOffset)

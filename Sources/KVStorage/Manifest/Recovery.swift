@@ -159,6 +159,8 @@ struct Recovery {
         leftovers.append(self.ledger + "/" + name)
       }
     }
+    leftovers += try fileSystem.list(journal).filter { $0.hasSuffix(StorePaths.temporarySuffix) }
+      .map { journal + "/" + $0 }
     for kind in [Segment.Kind.journal, .values] {
       leftovers += try segmentNumbers(kind)
         .filter { $0 < ledger.journalNumber && ledger.segments[$0] == nil }
