@@ -16,7 +16,7 @@ import Testing
     options.spaceAmplificationLimit = 1.05
     options.segmentByteLimit = 1 << 10
     options.memtableByteLimit = 2 << 10
-    var workload = CrashWorkload(seed: 12, batchCount: 50, options: options)
+    var workload = CrashWorkload(seed: 12, batchCount: 35, options: options)
     workload.workChance = 0.9
     let statistics = try crashEverywhere(workload)
     #expect(statistics.collectionCount > 2, "the run collects nothing")
@@ -29,7 +29,7 @@ import Testing
     options.memtableByteLimit = 16 << 10
     options.journalBufferByteLimit = 64
     options.segmentByteLimit = 512
-    var workload = CrashWorkload(seed: 13, batchCount: 70, options: options)
+    var workload = CrashWorkload(seed: 13, batchCount: 50, options: options)
     workload.syncChance = 0.03
     try crashEverywhere(workload)
   }

@@ -19,7 +19,7 @@ import Testing
     options.spaceAmplificationLimit = 1.05
     options.segmentByteLimit = 1 << 10
     options.memtableByteLimit = 2 << 10
-    var workload = CrashWorkload(seed: 24, batchCount: 50, options: options)
+    var workload = CrashWorkload(seed: 24, batchCount: 30, options: options)
     workload.retryCount = 3
     try failEverywhere(workload, fault)
   }
