@@ -1,3 +1,4 @@
+import Foundation
 import KVBase
 import KVStorage
 import Testing
@@ -59,6 +60,38 @@ import Testing
     let again = try open(fileSystem)
     for index in 0..<count { #expect(try again.get(key(index)) == value(index, 10)) }
     try again.verify()
+  }
+
+  @Test func `ten full overwrites of real files take at most half more than the values`() throws {
+    let root = NSTemporaryDirectory() + "spinekv-space-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    var options = StoreOptions()
+    options.segmentByteLimit = 256 << 10
+    options.replayByteLimit = 512 << 10
+    let store = try Store.open(at: root, fileSystem: PosixFileSystem(), options: options)
+    let count = 256
+    let size = 16 << 10
+    for round in 0..<11 {
+      for index in 0..<count {
+        var batch = WriteBatch()
+        batch.put(key(index), value(index, round, count: size))
+        _ = try store.append(batch)
+        if index % 16 == 0 { _ = try store.performBackgroundWork() }
+      }
+      let used = store.statistics().segmentByteCount
+      #expect(Double(used) <= 1.6 * Double(count * size), "\(used) bytes in round \(round)")
+    }
+    try drain(store)
+    try store.close()
+    let used = try FileManager.default.subpathsOfDirectory(atPath: root).reduce(0) {
+      let file = try FileManager.default.attributesOfItem(atPath: root + "/" + $1)
+      return $0 + (file[.type] as? FileAttributeType == .typeRegular ? file[.size] as? Int ?? 0 : 0)
+    }
+    #expect(Double(used) <= 1.5 * Double(count * size), "\(used) bytes")
+    let again = try Store.open(at: root, fileSystem: PosixFileSystem(), options: options)
+    for index in 0..<count {
+      #expect(try again.get(key(index)) == value(index, 10, count: size))
+    }
   }
 
   @Test func `collected segments disappear from the disk`() throws {
