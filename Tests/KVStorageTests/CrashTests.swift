@@ -8,7 +8,8 @@ import Testing
     #expect(statistics.flushCount > 0 && statistics.compactionCount > 0)
   }
 
-  @Test func `a power failure at any operation of a collection loses nothing acknowledged`() throws {
+  @Test func `a power failure at any operation of a collection loses nothing acknowledged`() throws
+  {
     var options = StoreOptions.tiny
     // Nearly every value is separated, and a small share of garbage starts a collection.
     options.separationByteCount = 8

@@ -5,12 +5,15 @@
 /// entry's memory is valid until the cursor moves. Not thread-safe; one owner uses it.
 class Cursor {
   /// The entry at the position; meaningful while `isValid`.
+  @exclusivity(unchecked)
   final var entry = EntryView(
     key: RawBytes(start: nil, count: 0), value: RawBytes(start: nil, count: 0), headByteCount: 0,
     sequence: 0, kind: .delete)
   /// False before the first seek and beyond either end.
+  @exclusivity(unchecked)
   final var isValid = false
   /// The block that the entry is in; without entries for cursors that are in none.
+  @exclusivity(unchecked)
   final var run = BlockRun()
 
   /// Moves to the first entry whose key is not before `key`.

@@ -2,7 +2,7 @@
 final class LevelCursor: TableCursor {
   let files: [TableFile]
   private let environment: TableEnvironment
-  private(set) var number = -1
+  @exclusivity(unchecked) private(set) var number = -1
 
   init(_ files: [TableFile], _ environment: TableEnvironment, readsAll: Bool = false) {
     self.files = files

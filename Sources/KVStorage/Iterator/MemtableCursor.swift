@@ -1,8 +1,8 @@
 /// Walks through a memtable as it was at a sequence number.
 final class MemtableCursor: Cursor {
   private let memtable: Memtable
-  private var sequence: UInt64
-  private var node: Memtable.Node?
+  @exclusivity(unchecked) private var sequence: UInt64
+  @exclusivity(unchecked) private var node: Memtable.Node?
 
   init(_ memtable: Memtable, at sequence: UInt64 = .max) {
     self.memtable = memtable

@@ -6,12 +6,12 @@ final class MergingCursor: Cursor {
   // The heap refers to `sources` without counting references.
   private let sources: [Cursor]
   private let heap: UnsafeMutablePointer<Unmanaged<Cursor>>
-  private var count = 0
-  private var isBackward = false
+  @exclusivity(unchecked) private var count = 0
+  @exclusivity(unchecked) private var isBackward = false
   /// The smaller child of the top; 0 when it is not known.
-  private var second = 0
+  @exclusivity(unchecked) private var second = 0
   /// A child of the top may have the same key.
-  private var mayHaveTie = false
+  @exclusivity(unchecked) private var mayHaveTie = false
 
   init(_ sources: [Cursor]) {
     self.sources = sources

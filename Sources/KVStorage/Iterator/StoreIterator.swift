@@ -156,9 +156,12 @@ public final class StoreIterator {
 
   /// Calls `body` with the key of the entry that the last move went past.
   /// - Precondition: the last call to move returned true.
-  public func withKey<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+  public func withKey<Result, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
     precondition(isOnEntry, "the iterator has not moved past an entry")
-    return try body(RawSpan(_unsafeBytes: cursor.entry.key))
+    let key = cursor.entry.key
+    return try body(RawSpan(_unsafeBytes: key))
   }
 
   /// Calls `body` with the value, or the part that the projection asks for, of the entry that the

@@ -6,17 +6,17 @@ import KVBase
 /// the block cache alone, so a long scan neither pays a system call per block nor evicts what is
 /// hot.
 class TableCursor: Cursor {
-  private(set) final var table: Table?
-  private var part = 0
+  @exclusivity(unchecked) private(set) final var table: Table?
+  @exclusivity(unchecked) private var part = 0
   /// Keeps the memory of `index`, unless the table does.
-  private var indexOwner: Block?
-  private var index = IndexBlock.empty
-  private var indexPosition = 0
+  @exclusivity(unchecked) private var indexOwner: Block?
+  @exclusivity(unchecked) private var index = IndexBlock.empty
+  @exclusivity(unchecked) private var indexPosition = 0
   /// Keeps the memory of the run's block, unless the source does.
-  private var blockOwner: Block?
-  private var blockOffset = 0
-  private var backward = BackwardRun()
-  private var source: BlockSource
+  @exclusivity(unchecked) private var blockOwner: Block?
+  @exclusivity(unchecked) private var blockOffset = 0
+  @exclusivity(unchecked) private var backward = BackwardRun()
+  @exclusivity(unchecked) private var source: BlockSource
   /// Called for what is damaged, which is then passed over when going forward; without it damage is
   /// an error.
   final var onDamage: ((BlockDamage) -> Void)?

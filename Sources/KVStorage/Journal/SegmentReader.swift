@@ -8,9 +8,10 @@ struct SegmentReader {
 
   private var path: String { segment.path }
 
-  /// The index that was written when the segment was sealed; nil when it was not, when the index is
-  /// damaged, or when it lacks values that a replay with other options has separated since. In all of
-  /// these cases the records say the same.
+  /// The index that was written when the segment was sealed, if it is to be used.
+  ///
+  /// Nil when the segment was not sealed, when the index is damaged, or when it lacks values that a
+  /// replay with other options has separated since: the records say the same.
   func storedIndex(limit: Int = .max) throws(StorageError) -> SegmentIndex? {
     let byteCount = segment.readableByteCount
     let footerOffset = byteCount - JournalFormat.footerByteCount
