@@ -13,7 +13,7 @@ final class CollectionRun {
     case done
   }
 
-  private let victims: [Segment]
+  let victims: [Segment]
   private let ledger: Ledger
   private var stage = Stage.copying(victim: -1, [], next: 0)
   private var output: JournalWriter?

@@ -59,7 +59,7 @@ extension Engine {
   }
 
   /// Lets reads see the ledger's version, and lets stalled writers look again.
-  private func install(flushed: SealedMemtable? = nil, retired: [Segment] = []) {
+  func install(flushed: SealedMemtable? = nil, retired: [Segment] = []) {
     let version = ledger.version
     state.withLock { state in
       var segments = state.segments

@@ -86,7 +86,9 @@ extension Engine {
       try withNewest(key, state, at: sequence) { (entry) throws(StorageError) -> Reference? in
         guard let entry, let pointer = entry.pointer, pointer.segment == segment.number,
           pointer.offset == value.offset,
-          state.deletedSequence(key, at: sequence) < entry.sequence
+          state.deletedSequence(key, at: sequence) < entry.sequence,
+          // What lies under damage is never shown again; a copy would come out from under it.
+          state.version.ranges.sequences(key).damaged < entry.sequence
         else { return nil }
         return Reference(
           head: Bytes(entry.value.prefix(entry.headByteCount)), pointer: pointer,

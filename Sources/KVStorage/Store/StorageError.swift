@@ -1,3 +1,5 @@
+public import KVBase
+
 /// What went wrong in the storage engine or beneath it.
 ///
 /// Corruption names the file and offset, and the checksum expected and found where one was compared;
@@ -89,6 +91,10 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   public var expected: UInt32?
   /// The checksum of the bytes found.
   public var found: UInt32?
+  /// The first key that the damage may concern, where that is known; see ``Store/keyRange(of:)``.
+  public var lowerKey: Bytes?
+  /// The first key after those.
+  public var upperKey: Bytes?
 
   /// An error with as much context as is known.
   public init(
