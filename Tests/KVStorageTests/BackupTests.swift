@@ -182,6 +182,27 @@ import Testing
     }
   }
 
+  @Test(.enabled(if: FileManager.default.isWritableFile(atPath: "/dev/shm")))
+  func `a backup on another real file system is a copy, the next one mostly links`() throws {
+    let name = "spinekv-backup-\(UUID().uuidString)"
+    let (root, other) = (NSTemporaryDirectory() + name, "/dev/shm/" + name)
+    defer { for path in [root, other] { try? FileManager.default.removeItem(atPath: path) } }
+    let fileSystem = PosixFileSystem()
+    let store = try open(fileSystem, at: root)
+    var batch = WriteBatch()
+    for index in 0..<100 { batch.put(bytes("\(index)"), Bytes(repeating: 3, count: 5000)) }
+    try store.write(batch)
+    let first = try store.backup(to: other + "/1")
+    let second = try store.backup(to: other + "/2", after: other + "/1")
+    #expect(first.copiedByteCount > 500_000 && first.linkedByteCount == 0)
+    #expect(second.reusedByteCount > 500_000 && second.copiedByteCount < 10_000)
+    try store.close()
+    try Store.restore(from: other + "/2", to: other + "/3", fileSystem: fileSystem)
+    let restored = try open(fileSystem, at: other + "/3")
+    #expect(try restored.scan().count == 100)
+    try restored.close()
+  }
+
   @Test func `a segment of another store is not taken for an unchanged one`() throws {
     let base = CrashableFileSystem()
     let fileSystem = TwoDevices(base: base, other: "/mnt")

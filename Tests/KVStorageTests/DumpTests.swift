@@ -45,6 +45,15 @@ import Testing
     return records
   }
 
+  /// The text with the sizes and checksums of tables, which their format decides, left out.
+  private func masked(_ text: String) -> String {
+    let lines = text.split(separator: "\n").map { line -> String in
+      guard line.contains(#/^(table|addTable) /#) else { return String(line) }
+      return line.replacing(#/(fileBytes|checksum)=\d+/#) { "\($0.1)=?" }.description
+    }
+    return lines.joined(separator: "\n")
+  }
+
   private func file(_ fileSystem: CrashableFileSystem, _ path: String) throws -> String {
     var lines: [String] = []
     try StoreInspector.dumpFile(path, fileSystem: fileSystem) { lines.append($0.text) }
@@ -99,20 +108,20 @@ import Testing
   @Test func `tables, manifest and CURRENT are printed`() throws {
     let fileSystem = try build()
     let table = #"""
-      table number=6 entries=2 tombstones=1 smallest="\x00\x01" largest="a\\b" smallestSequence=4 largestSequence=5 fileBytes=164
-      block offset=0 bytes=24 last="a\\b"
+      table number=6 entries=2 tombstones=1 smallest="\x00\x01" largest="a\\b" smallestSequence=4 largestSequence=5 fileBytes=?
+      block offset=0
       entry key="\x00\x01" sequence=5 kind="put" bytes=3 head=0
       entry key="a\\b" sequence=4 kind="delete"
       """#
-    #expect(try file(fileSystem, "/s/ledger/000006.sst") == table)
+    #expect(masked(try file(fileSystem, "/s/ledger/000006.sst")) == table)
     let manifest = #"""
       manifest fileBytes=90 torn=0
       edit index=0 nextFile=9 flushed=5 journal=7
-      addTable number=6 entries=2 tombstones=1 smallest="\x00\x01" largest="a\\b" smallestSequence=4 largestSequence=5 level=0 fileBytes=164 checksum=1670613413
-      addTable number=3 entries=3 tombstones=0 smallest="\x00\x01\x22" largest="gone" smallestSequence=1 largestSequence=3 level=0 fileBytes=195 checksum=833641839
+      addTable number=6 entries=2 tombstones=1 smallest="\x00\x01" largest="a\\b" smallestSequence=4 largestSequence=5 level=0 fileBytes=? checksum=?
+      addTable number=3 entries=3 tombstones=0 smallest="\x00\x01\x22" largest="gone" smallestSequence=1 largestSequence=3 level=0 fileBytes=? checksum=?
       addSegment number=1 kind="journal" fileBytes=296 values=1 valueBytes=150
       """#
-    #expect(try file(fileSystem, "/s/ledger/MANIFEST-000008") == manifest)
+    #expect(masked(try file(fileSystem, "/s/ledger/MANIFEST-000008")) == manifest)
     #expect(
       try file(fileSystem, "/s/ledger/CURRENT") == #"current manifest="MANIFEST-000008""#)
     let error = #expect(throws: StorageError.self) { try file(fileSystem, "/s/LOCK") }
@@ -120,9 +129,13 @@ import Testing
   }
 
   @Test func `the figures of a small store are exact`() throws {
-    let figures = try StoreInspector(at: "/s", fileSystem: try build()).figures()
+    let fileSystem = try build()
+    let figures = try StoreInspector(at: "/s", fileSystem: fileSystem).figures()
+    let tables = try ["000003", "000006"].reduce(0) {
+      try $0 + fileSystem.size("/s/ledger/\($1).sst")
+    }
     #expect(figures.levels.map(\.level) == [0] && figures.levels[0].files == 2)
-    #expect(figures.levels[0].bytes == 164 + 195)
+    #expect(figures.levels[0].bytes == tables)
     #expect(figures.levels[0].entries == 5 && figures.levels[0].tombstones == 1)
     #expect(figures.segments.map(\.number) == [1] && figures.segments[0].kind == "journal")
     #expect(figures.segments[0].bytes == 296 && figures.segments[0].values == 1)
@@ -132,7 +145,7 @@ import Testing
     #expect(figures.partitions.map(\.bytes) == [2 + 3 + 3 + 150, 1 + 4])
     #expect(figures.replaySegments == 1 && figures.replayBytes == 524_361)
     #expect(figures.keys == 3 && figures.liveBytes == 163)
-    #expect(figures.fileBytes == 359 + 296 + 524_361)
+    #expect(figures.fileBytes == tables + 296 + 524_361)
   }
 
   @Test func `escaped text and bytes correspond`() {
