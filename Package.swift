@@ -63,7 +63,7 @@ var targets: [Target] = [
   module("KVSimulator", ["KVBase", "KVModel", "KVStorage", "KVCluster", "KVNode"]),
 
   executable("spinekvd", ["KVServer", argumentParser]),
-  executable("ring-admin", ["KVServer", argumentParser]),
+  executable("ring-admin", ["KVServer", "KVStorage", "KVBase", argumentParser]),
   executable("spine", ["SpineServices", "KVClient", "KVBase", argumentParser]),
   executable("kvsim", ["KVSimulator", "KVBase", argumentParser]),
   executable("kvstress", ["KVStorage", "KVBase", argumentParser]),
@@ -86,7 +86,7 @@ var targets: [Target] = [
   tests(
     "KVServerTests",
     [
-      "KVServer", "KVProtocol", "KVCluster", "KVModel", "KVBase",
+      "KVServer", "KVProtocol", "KVStorage", "KVCluster", "KVModel", "KVBase",
       .product(name: "Logging", package: "swift-log"),
     ]),
   tests(

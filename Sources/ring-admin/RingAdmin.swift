@@ -16,6 +16,7 @@ struct RingAdmin: ParsableCommand {
         ring-admin cluster commit
         ring-admin member-status --format json
         ring-admin stat 'node_get*'
+        ring-admin store verify /var/lib/spinekv
 
       EXIT CODES
         0 done   1 refused or failed   2 wrong command line   3 node unreachable
@@ -23,7 +24,7 @@ struct RingAdmin: ParsableCommand {
     version: ServerVersion.text,
     subcommands: [
       ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self, Down.self,
-      Stat.self, Ping.self, BucketTypeCommand.self,
+      Stat.self, Ping.self, BucketTypeCommand.self, StoreCommand.self,
     ])
 
   /// Parses and runs; returns this program's exit code.

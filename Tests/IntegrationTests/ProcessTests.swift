@@ -52,6 +52,35 @@ import Testing
     #expect(try cluster.statistic(0, "hints_pending") == 0)
   }
 
+  @Test func `a stopped node's stores are verified, backed up, restored and serve again`()
+    async throws
+  {
+    let cluster = try TestCluster(nodes: 1)
+    let data = cluster.directory.appending(path: "node0").path
+    let backup = cluster.directory.appending(path: "backup").path
+    func admin(_ arguments: String...) throws -> Binaries.Result {
+      try Binaries.run("ring-admin", ["store"] + arguments)
+    }
+    try await cluster.start(0)
+    let refused = try admin("verify", data)
+    #expect(refused.status == 1 && refused.errors.contains("1008 locked"))
+    #expect(cluster.stop(0) == 0)
+    #expect(try admin("verify", data).output.contains(": sound"))
+    let json = try admin("stats", data, "--format", "json")
+    #expect(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) is [Any])
+    #expect(try admin("dump", data).output.contains("entry key="))
+    #expect(try admin("compact", data).status == 0)
+    #expect(try admin("backup", data, backup).output.contains(" bytes linked"))
+    #expect(try admin("backup", data, backup).status == 1)
+    #expect(try admin("restore", backup, data).status == 1)
+    try FileManager.default.removeItem(atPath: data)
+    #expect(try admin("restore", backup, data).status == 0)
+    try await cluster.start(0)
+    #expect(cluster.stop(0) == 0)
+    #expect(try admin("verify", data, "--format", "json").output.contains("\"sound\" : true"))
+    #expect(try admin("verify").status == 2)
+  }
+
   @Test func `the HTTP port shows the node and refuses what it does not know`() async throws {
     let cluster = try TestCluster(nodes: 1)
     try await cluster.start(0)

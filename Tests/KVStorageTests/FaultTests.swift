@@ -7,22 +7,45 @@ import Testing
   func `a failed operation is reported and nothing acknowledged is lost`(
     fault: CrashableFileSystem.Fault
   ) throws {
-    let workload = CrashWorkload(seed: 23, batchCount: 60)
+    try failEverywhere(CrashWorkload(seed: 23, batchCount: 60), fault)
+  }
+
+  @Test(arguments: [CrashableFileSystem.Fault.inputOutput, .diskFull])
+  func `a store that goes on after a failed operation loses nothing acknowledged`(
+    fault: CrashableFileSystem.Fault
+  ) throws {
+    var options = StoreOptions.tiny
+    options.separationByteCount = 8
+    options.spaceAmplificationLimit = 1.05
+    options.segmentByteLimit = 1 << 10
+    options.memtableByteLimit = 2 << 10
+    var workload = CrashWorkload(seed: 24, batchCount: 50, options: options)
+    workload.retryCount = 3
+    try failEverywhere(workload, fault)
+  }
+
+  /// Lets operation 1, 2, 3 … fail until a run has fewer, now and then two of them.
+  private func failEverywhere(
+    _ workload: CrashWorkload, _ fault: CrashableFileSystem.Fault
+  ) throws {
     var number = 1
     while true {
+      var random = SeededRandom(seed: UInt64(number))
       let fileSystem = CrashableFileSystem()
       fileSystem.injectFault(fault, at: number)
+      if random.chance(0.5) { fileSystem.injectFault(fault, at: number + 1 + random.below(4)) }
       var durable = 0
-      var failure: StorageError?
       do {
         let store = try Store.open(at: "/store", fileSystem: fileSystem, options: workload.options)
-        (durable, failure) = workload.run(store)
-        if let failure { try checkReadable(store, workload, failure, "at \(number)") }
-      } catch let error as StorageError { failure = error }
+        let result = workload.run(store, clock: fileSystem)
+        durable = result.durable
+        if let failure = result.error {
+          try checkReadable(store, workload, fileSystem, failure, "at \(number)")
+        }
+      } catch _ as StorageError {}
       let changes = fileSystem.operationCounts.changes
       fileSystem.clearFaults()
       // Once by a restart of the process, once by a power failure.
-      var random = SeededRandom(seed: UInt64(number))
       let crashed = fileSystem.crash(random: &random)
       _ = try workload.reopen(fileSystem, durable: durable, "\(fault) at \(number)")
       _ = try workload.reopen(crashed, durable: durable, "\(fault) at \(number), crashed")
@@ -34,11 +57,13 @@ import Testing
 
   /// After a failed write every read still works and shows a prefix of the batches.
   private func checkReadable(
-    _ store: Store, _ workload: CrashWorkload, _ failure: StorageError, _ label: String
+    _ store: Store, _ workload: CrashWorkload, _ fileSystem: CrashableFileSystem,
+    _ failure: StorageError, _ label: String
   ) throws {
     guard failure.code != .closed, let entries = try? store.scan() else { return }
     let count = try workload.batchCount(in: store)
-    #expect(entries == workload.model(after: count).sorted, "\(label)")
+    let expected = workload.model(after: count, at: fileSystem.secondsSinceEpoch).sorted
+    #expect(entries == expected, "\(label)")
   }
 
   @Test func `a read error reaches the caller and passes`() throws {
@@ -49,7 +74,7 @@ import Testing
     let workload = CrashWorkload(seed: 5, batchCount: 100, options: options)
     for index in 0..<100 { try store.write(workload.batch(index)) }
     while try store.performBackgroundWork() {}
-    let expected = workload.model(after: 100).sorted
+    let expected = workload.model(after: 100, at: 0).sorted
     for number in 1...30 {
       fileSystem.injectFault(.inputOutput, at: number, of: .read)
       if let entries = try? store.scan() { #expect(entries == expected) }

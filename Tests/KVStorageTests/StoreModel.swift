@@ -1,26 +1,26 @@
 import KVBase
 import KVStorage
 
-/// The obvious store: a sorted dictionary.
+/// The obvious store: a dictionary, and a clock that says which of its values have expired.
 struct StoreModel {
-  private(set) var entries: [Bytes: (value: Bytes, head: Int)] = [:]
-
-  var sorted: [Entry] {
-    entries.sorted { $0.key.lexicographicallyPrecedes($1.key) }
-      .map { Entry(key: $0.key, value: $0.value.value, headByteCount: $0.value.head) }
+  struct Value {
+    var bytes: Bytes
+    var headByteCount: Int
+    var expiry: UInt64
   }
 
-  mutating func apply(_ operations: [ModelOperation]) {
-    for operation in operations {
-      switch operation {
-      case .put(let key, let value, let head): entries[key] = (value, head)
-      case .delete(let key): entries[key] = nil
-      case .deleteRange(let lower, let upper):
-        entries = entries.filter { key, _ in
-          key.lexicographicallyPrecedes(lower) || !key.lexicographicallyPrecedes(upper)
-        }
-      }
-    }
+  private var values: [Bytes: Value] = [:]
+  /// Seconds since 1970, as the store's file system tells them.
+  var now: UInt64 = 0
+
+  /// The entry of a key; nil when the key has no value now.
+  subscript(key: Bytes) -> Entry? {
+    guard let value = values[key], value.expiry == 0 || value.expiry > now else { return nil }
+    return Entry(key: key, value: value.bytes, headByteCount: value.headByteCount)
+  }
+
+  var sorted: [Entry] {
+    values.keys.sorted { $0.lexicographicallyPrecedes($1) }.compactMap { self[$0] }
   }
 
   func range(_ lower: Bytes, _ upper: Bytes?) -> [Entry] {
@@ -29,10 +29,25 @@ struct StoreModel {
         && (upper.map { entry.key.lexicographicallyPrecedes($0) } ?? true)
     }
   }
+
+  mutating func apply(_ operations: [ModelOperation]) {
+    for operation in operations {
+      switch operation {
+      case .put(let key, let bytes, let head, let expiry):
+        values[key] = Value(bytes: bytes, headByteCount: head, expiry: expiry)
+      case .delete(let key): values[key] = nil
+      case .deleteRange(let lower, let upper):
+        values = values.filter { key, _ in
+          key.lexicographicallyPrecedes(lower) || !key.lexicographicallyPrecedes(upper)
+        }
+      }
+    }
+  }
 }
 
 enum ModelOperation {
-  case put(Bytes, Bytes, Int)
+  /// Key, value, length of the head, and the second of expiry or 0.
+  case put(Bytes, Bytes, Int, UInt64)
   case delete(Bytes)
   case deleteRange(Bytes, Bytes)
 }
@@ -42,7 +57,8 @@ extension WriteBatch {
     self.init()
     for operation in operations {
       switch operation {
-      case .put(let key, let value, let head): put(key, value, headByteCount: head)
+      case .put(let key, let value, let head, let expiry):
+        put(key, value, headByteCount: head, expiry: expiry == 0 ? nil : expiry)
       case .delete(let key): delete(key)
       case .deleteRange(let lower, let upper): deleteRange(lower, upper)
       }
@@ -54,6 +70,8 @@ extension WriteBatch {
 struct OperationGenerator {
   var random: SeededRandom
   var keyCount = 200
+  /// The second at which the next operation happens.
+  var now: UInt64 = 0
 
   mutating func key() -> Bytes {
     let index = random.below(keyCount)
@@ -78,58 +96,12 @@ struct OperationGenerator {
     }
     if random.chance(0.25) { return .delete(key()) }
     let value = value()
-    return .put(key(), value, random.below(value.count + 1))
+    let expiry = random.chance(0.15) ? now + 1 + UInt64(random.below(200)) : 0
+    return .put(key(), value, random.below(value.count + 1), expiry)
   }
 
   mutating func batch() -> [ModelOperation] {
     (0...random.below(4)).map { _ in operation() }
-  }
-}
-
-extension StoreOptions {
-  /// Limits so small that a few hundred writes reach every level.
-  static var tiny: StoreOptions {
-    var options = StoreOptions()
-    options.memtableByteLimit = 4 << 10
-    options.journalBufferByteLimit = 1 << 10
-    options.separationByteCount = 64
-    options.segmentByteLimit = 4 << 10
-    options.replayByteLimit = 16 << 10
-    options.spaceAmplificationLimit = 1.2
-    options.blockByteCount = 256
-    options.tableByteLimit = 4 << 10
-    options.levelBaseByteLimit = 8 << 10
-    options.levelMultiplier = 2
-    options.level0CompactionFileCount = 2
-    options.level0StallFileCount = 4
-    options.blockCacheByteLimit = 64 << 10
-    options.manifestByteLimit = 2 << 10
-    return options
-  }
-
-  /// Options drawn at random, all small.
-  static func random(_ random: inout SeededRandom) -> StoreOptions {
-    var options = StoreOptions.tiny
-    options.memtableByteLimit = 512 << random.below(6)
-    options.immutableMemtableLimit = 1 + random.below(3)
-    options.journalBufferByteLimit = 64 << random.below(8)
-    options.separationByteCount = random.chance(0.2) ? .max : 1 << random.below(9)
-    options.segmentByteLimit = 1 << (9 + random.below(6))
-    options.replayByteLimit = 1 << (10 + random.below(7))
-    options.spaceAmplificationLimit = 1.05 + Double(random.below(20)) / 10
-    options.blockByteCount = 64 << random.below(7)
-    options.restartInterval = 1 + random.below(20)
-    options.indexPartByteCount = 32 << random.below(6)
-    options.filterBitsPerKey = random.below(13)
-    options.compression = random.chance(0.5) ? .lz4 : .none
-    options.blockCacheByteLimit = random.chance(0.3) ? 0 : 32 << 10
-    options.tableByteLimit = 1 << (10 + random.below(5))
-    options.levelBaseByteLimit = 2 << (10 + random.below(4))
-    options.levelMultiplier = 2 + random.below(8)
-    options.level0CompactionFileCount = 1 + random.below(4)
-    options.level0StallFileCount = options.level0CompactionFileCount + random.below(6)
-    options.manifestByteLimit = 1 << (9 + random.below(6))
-    return options
   }
 }
 

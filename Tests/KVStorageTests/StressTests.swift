@@ -8,22 +8,39 @@ import Testing
     .deletingLastPathComponent().appendingPathComponent("kvstress").path
   private static let isBuilt = FileManager.default.isExecutableFile(atPath: executable)
 
-  @Test(.enabled(if: StressTests.isBuilt, "kvstress is not built"))
-  func `five kills of a writing process lose nothing acknowledged`() throws {
-    let directory = NSTemporaryDirectory() + "spinekv-stress-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: directory) }
+  private let root = NSTemporaryDirectory() + "spinekv-stress-\(UUID().uuidString)"
+
+  private func start(_ arguments: [String]) throws -> (Process, Pipe) {
     let process = Process()
     let output = Pipe()
     process.executableURL = URL(fileURLWithPath: StressTests.executable)
-    process.arguments = [
-      "run", "--directory", directory, "--rounds", "5", "--maximum-life", "300", "--keys", "200",
-    ]
+    process.arguments =
+      ["run", "--directory", root + "/store", "--maximum-life", "300", "--keys", "200"] + arguments
     process.standardOutput = output
+    process.standardError = output
     try process.run()
+    return (process, output)
+  }
+
+  private func finish(_ process: Process, _ output: Pipe) -> String {
     let data = output.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
-    let text = String(decoding: data, as: UTF8.self)
+    return String(decoding: data, as: UTF8.self)
+  }
+
+  @Test(.enabled(if: StressTests.isBuilt, "kvstress is not built"))
+  func `killing writer and verifier, in turns, loses nothing durable`() throws {
+    try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    let (killed, ignored) = try start(["--rounds", "1000"])
+    usleep(1_200_000)
+    kill(killed.processIdentifier, SIGKILL)
+    let first = finish(killed, ignored)
+    #expect(killed.terminationReason == .uncaughtSignal, "\(first)")
+    let (process, output) = try start(["--rounds", "6"])
+    let text = finish(process, output)
     #expect(process.terminationStatus == 0, "\(text)")
-    #expect(text.contains("OK: 5 rounds"), "\(text)")
+    #expect(text.contains("going on after round"), "\(text)")
+    #expect(text.contains("OK: "), "\(text)")
   }
 }

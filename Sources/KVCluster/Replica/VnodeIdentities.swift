@@ -3,7 +3,7 @@ public import KVModel
 
 /// The identities under which the vnodes of one shard count their events.
 ///
-/// An identity follows from the store's instance (drawn once), the partition, the partition's
+/// An identity follows from the store's instance (drawn with the epoch), the partition, the partition's
 /// generation and the shard's epoch. A vnode that cannot know its latest counter of a key, because a
 /// crash may have taken it or a handoff removed the object, must not count on under the old
 /// identity: two different events would share a dot and one would be lost in a merge.
@@ -21,7 +21,8 @@ public struct VnodeIdentities: Sendable {
   /// The identities of a store's vnodes, with the changes that must be durable before their use.
   ///
   /// - Parameters:
-  ///   - random: the instance of a store that has none yet.
+  ///   - random: the instance of a store that is new or was not closed in order. The old one would
+  ///     not do for a store restored from a backup: its epoch may have been used since.
   ///   - startedCleanly: true when the store was closed in order, which keeps the identities.
   public static func restore(
     from store: any ReplicaStore, random: UInt64, startedCleanly: Bool
@@ -31,7 +32,7 @@ public struct VnodeIdentities: Sendable {
     if let instance, let epoch, startedCleanly {
       return (VnodeIdentities(instance: instance, epoch: epoch), [])
     }
-    let next = VnodeIdentities(instance: instance ?? random, epoch: (epoch ?? 0) + 1)
+    let next = VnodeIdentities(instance: random, epoch: (epoch ?? 0) + 1)
     return (
       next,
       [

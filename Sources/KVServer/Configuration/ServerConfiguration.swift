@@ -90,6 +90,8 @@ public struct ServerConfiguration: Hashable, Sendable {
   public var memtableByteCount = 32 << 20
   /// The block cache of one shard, in bytes.
   public var blockCacheByteCount = 64 << 20
+  /// Objects of at least this many bytes stay in the journal.
+  public var separationByteCount = 4 << 10
 
   /// The least severe level that is logged.
   public var logLevel = "info"

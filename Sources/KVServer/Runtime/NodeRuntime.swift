@@ -235,7 +235,7 @@ public final class NodeRuntime: Sendable {
       throw ServerError(
         .stopTimeout, "shards did not finish within node.stop_timeout", context: directory.path)
     }
-    for store in stores { try store.close() }
+    for store in stores { try store.close(afterServing: true) }
     try directory.markCleanShutdown()
     logger.info("stopped in order")
   }

@@ -23,6 +23,7 @@ final class ShardStore: @unchecked Sendable {
     var options = StoreOptions()
     options.memtableByteLimit = configuration.memtableByteCount
     options.blockCacheByteLimit = configuration.blockCacheByteCount
+    options.separationByteCount = configuration.separationByteCount
     options.background = .thread
     do throws(StorageError) {
       store = try Store.open(at: path, fileSystem: fileSystem, options: options)
@@ -31,7 +32,10 @@ final class ShardStore: @unchecked Sendable {
     }
     replicaStore = LSMReplicaStore(store: store)
     let report = store.openReport
-    isIntact = report.wasCreated || (nodeStoppedCleanly && report.wasCleanShutdown)
+    // A store from a backup was closed in order, perhaps, but long before the last event.
+    isIntact =
+      !report.wasRestored
+      && (report.wasCreated || (nodeStoppedCleanly && report.wasCleanShutdown))
   }
 
   /// Makes everything up to the sequence durable; returns the sequence reached, which may be later.
@@ -45,8 +49,12 @@ final class ShardStore: @unchecked Sendable {
   }
 
   /// Flushes and closes the store in order.
-  func close() throws(ServerError) {
+  ///
+  /// - Parameter afterServing: its vnodes have served, and before that renewed their identities if
+  ///   they had to; so a restored store is from now on like any other.
+  func close(afterServing: Bool = false) throws(ServerError) {
     do throws(StorageError) {
+      if afterServing, store.openReport.wasRestored { try store.acknowledgeRestore() }
       try store.close()
     } catch {
       throw ServerError(.store, error.description, context: path)
@@ -69,6 +77,9 @@ final class ShardStore: @unchecked Sendable {
       ("compactionReadBytes", sum(\.compactionReadByteCount)),
       ("compactionWrittenBytes", sum(\.compactionWrittenByteCount)),
       ("cacheHits", sum(\.cacheHitCount)), ("cacheMisses", sum(\.cacheMissCount)),
+      ("segments", sum(\.segmentCount)), ("segmentBytes", sum(\.segmentByteCount)),
+      ("liveValueBytes", sum(\.liveValueByteCount)), ("collections", sum(\.collectionCount)),
+      ("collectionWrittenBytes", sum(\.collectionWrittenByteCount)),
       ("cacheBytes", sum(\.cacheByteCount)),
     ]
   }

@@ -82,6 +82,10 @@ struct RunSettings {
     options.level0CompactionFileCount = 2 + random.below(3)
     options.level0StallFileCount = 8
     options.manifestByteLimit = 1 << (9 + random.below(6))
+    options.separationByteCount = options.blockByteCount
+    options.segmentByteLimit = 2 * options.tableByteLimit
+    options.replayByteLimit = 4 * options.memtableByteLimit
+    options.spaceAmplificationLimit = 1.2
     return options
   }
 }

@@ -13,12 +13,11 @@ final class CollectionRun {
     case done
   }
 
-  private let victims: [Segment]
+  let victims: [Segment]
   private let ledger: Ledger
   private var stage = Stage.copying(victim: -1, [], next: 0)
   private var output: JournalWriter?
   private var moves: [Move] = []
-  private var lastMove = SequenceNumber.zero
   private var buffer = Bytes()
 
   /// References appended in one go: what holds up writers is bounded.
@@ -152,10 +151,12 @@ final class CollectionRun {
       engine.install(segment: output.segment)
     }
     let end = min(moves.count, start + CollectionRun.movesPerStep)
-    if start < end { lastMove = try engine.append(Array(moves[start..<end])) }
+    if start < end { try engine.append(Array(moves[start..<end])) }
     stage = .moving(next: max(1, end))
     guard end == moves.count else { return }
-    if lastMove > .zero { try engine.sync(through: lastMove) }
+    // Not only the references: values that were not copied died by writes that may be unsynced, and a
+    // crash would bring the dead back.
+    try engine.sync(through: engine.sequences.appended)
     var edit = VersionEdit()
     edit.removedSegments = victims.map(\.number)
     try ledger.apply(edit)

@@ -9,8 +9,8 @@ import KVBase
 ///
 /// 1. Copy the live values of the victims to a segment of values; sync it; record it in the manifest.
 /// 2. Append references to the copies to the journal, each only if its key has not changed meanwhile.
-/// 3. Once these are durable, remove the victims from the manifest, then their files, when no read
-///    state knows them any more.
+/// 3. Once these and all earlier writes are durable, remove the victims from the manifest, then their
+///    files, when no read state knows them any more.
 ///
 /// A crash between two steps leaves at worst copies that nothing refers to: the next estimate finds
 /// them empty.
@@ -24,6 +24,8 @@ final class GarbageCollector {
   private var run: CollectionRun?
   /// Where the next estimate begins.
   private var nextEstimate = FileNumber(0)
+  /// Segments that cannot be emptied, because they or entries that refer to them are damaged.
+  private var held: Set<FileNumber> = []
   private var unestimatedByteCount = 0
   private var unturnedByteCount = 0
   private var appendedByteCount = 0
@@ -57,6 +59,9 @@ final class GarbageCollector {
     credit = min(GarbageCollector.creditLimit, credit + byteCount)
   }
 
+  /// Lets the next step estimate all segments anew, however little was appended.
+  func requestEstimates() { unestimatedByteCount = 1 << 48 }
+
   /// Collects for a while: about as many bytes as were appended since the last turn, at least one
   /// step; false when nothing is due.
   func turn(_ engine: Engine) throws(StorageError) -> Bool {
@@ -85,7 +90,11 @@ final class GarbageCollector {
     } catch {
       run.discard()
       self.run = nil
-      throw error
+      guard error.isCorruption else { throw error }
+      // A scrub and every read tell of the damage; emptying the segment would lose the value for good.
+      let damaged = run.victims.filter { $0.path == error.path }
+      held.formUnion((damaged.isEmpty ? run.victims : damaged).map(\.number))
+      return true
     }
   }
 
@@ -106,7 +115,10 @@ final class GarbageCollector {
     let start = segments.firstIndex { !($0.number < nextEstimate) } ?? 0
     for index in 0..<min(count, segments.count) {
       let segment = segments[(start + index) % segments.count]
-      try estimate(segment, engine)
+      do throws(StorageError) { try estimate(segment, engine) } catch {
+        guard error.isCorruption else { throw error }
+        held.insert(segment.number)
+      }
       nextEstimate = FileNumber(segment.number.rawValue + 1)
     }
   }
@@ -136,7 +148,7 @@ final class GarbageCollector {
     var victims: [Segment] = []
     var moved = 0
     for segment in segments.sorted(by: { $0.garbageShare > $1.garbageShare })
-    where segment.garbageShare >= least {
+    where segment.garbageShare >= least && !held.contains(segment.number) {
       moved += segment.liveByteCount
       if !victims.isEmpty, moved > engine.segmentByteLimit { break }
       victims.append(segment)

@@ -23,8 +23,12 @@ final class CompactionJob {
     var edit = VersionEdit()
     switch compaction.kind {
     case .merge:
-      guard let tables = try merge(interrupt) else { return }
-      edit.added = tables.map { .init(level: compaction.outputLevel, table: $0) }
+      guard let result = try merge(interrupt) else { return }
+      edit.added = result.tables.map { .init(level: compaction.outputLevel, table: $0) }
+      edit.addedRanges = result.damaged.map {
+        RangeMark(
+          damaged: $0.lower, $0.upper, sequence: $0.sequence, number: ledger.fileNumbers.take())
+      }
     case .move:
       edit.added = compaction.inputs.map {
         .init(level: compaction.outputLevel, table: $0.metadata)
@@ -42,10 +46,11 @@ final class CompactionJob {
     }
   }
 
-  /// The tables of all parts, in key order; nil when the job was interrupted.
+  /// The tables of all parts, in key order, and what could not be read; nil when the job was
+  /// interrupted.
   private func merge(
     _ interrupt: () throws(StorageError) -> Bool
-  ) throws(StorageError) -> [TableMetadata]? {
+  ) throws(StorageError) -> (tables: [TableMetadata], damaged: [BlockDamage])? {
     let now = ledger.fileSystem.secondsSinceEpoch
     let bounds = splitKeys()
     let parts = (0...bounds.count).map { index in
@@ -61,7 +66,7 @@ final class CompactionJob {
       let tables = parts.flatMap(\.output.tables)
       if !tables.isEmpty { try ledger.fileSystem.syncDirectory(ledger.directory) }
       count(tables)
-      return tables
+      return (tables, parts.flatMap(\.damaged))
     } catch {
       for part in parts { part.output.discard() }
       throw error

@@ -9,6 +9,8 @@ import KVBase
 final class CompactionPart: @unchecked Sendable {
   // Handed from thread to thread, as said above, by starting and joining.
   let output: TableOutput
+  /// What could not be read: it is passed over, and recorded with the result.
+  private(set) var damaged: [BlockDamage] = []
   private let ledger: Ledger
   private let compaction: Compaction
   private let version: Version
@@ -32,7 +34,7 @@ final class CompactionPart: @unchecked Sendable {
 
   /// Writes the part's tables; false when `interrupt`, called now and then, said to stop.
   func run(_ interrupt: () throws(StorageError) -> Bool) throws(StorageError) -> Bool {
-    let cursor = MergingCursor(try inputCursors())
+    let cursor = MergingCursor(inputCursors())
     let bounds = RangeBounds(version.ranges)
     var lastKey = RawBuffer()
     var hasLast = false
@@ -67,15 +69,13 @@ final class CompactionPart: @unchecked Sendable {
     upper.map { $0.withRaw { compareKeys($0, key) } <= 0 } ?? false
   }
 
-  private func inputCursors() throws(StorageError) -> [Cursor] {
-    var cursors: [Cursor] = []
-    for file in compaction.inputs {
-      cursors.append(TableCursor(try file.table(ledger.environment), readsAll: true))
+  private func inputCursors() -> [Cursor] {
+    let runs = compaction.inputs.map { [$0] } + [compaction.overlapped]
+    return runs.filter { !$0.isEmpty }.map { files in
+      let cursor = LevelCursor(files, ledger.environment, readsAll: true)
+      cursor.onDamage = { [unowned self] in damaged.append($0) }
+      return cursor
     }
-    if !compaction.overlapped.isEmpty {
-      cursors.append(LevelCursor(compaction.overlapped, ledger.environment, readsAll: true))
-    }
-    return cursors
   }
 
   /// What goes on of the newest entry of a key: an entry that counts as deleted goes on, as a

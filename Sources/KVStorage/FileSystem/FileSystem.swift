@@ -24,7 +24,8 @@ public protocol FileSystem: Sendable {
   /// Renames a file within its directory, replacing any that has the new name, atomically.
   func rename(_ path: String, to newPath: String) throws(StorageError)
 
-  /// Gives a file one more name, in any directory; `inputOutput` when the new name is taken.
+  /// Gives a file one more name, in any directory; `inputOutput` when the new name is taken,
+  /// `cannotLink` when the file cannot have a name there.
   ///
   /// The new name is durable after ``syncDirectory(_:)`` of its directory.
   func link(_ path: String, to newPath: String) throws(StorageError)

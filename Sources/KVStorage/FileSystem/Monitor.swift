@@ -7,7 +7,8 @@ import Glibc
 final class Monitor: @unchecked Sendable {
   // The pthread objects are only touched through the pthread calls, which are thread-safe.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let conditions = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 2)
+  private let conditions = UnsafeMutablePointer<pthread_cond_t>.allocate(
+    capacity: Condition.count)
 
   /// What a thread can wait for.
   enum Condition: Int {
@@ -15,17 +16,24 @@ final class Monitor: @unchecked Sendable {
     case progress = 0
     /// There is work for the maintenance thread.
     case work = 1
+    /// A group of writes of even number is durable, or its turn has come.
+    case evenGroup = 2
+    /// The same for one of odd number.
+    case oddGroup = 3
+
+    static let count = 4
+
+    /// The condition of a group of writes.
+    static func group(_ number: Int) -> Condition { number & 1 == 0 ? .evenGroup : .oddGroup }
   }
 
   init() {
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(conditions, nil)
-    pthread_cond_init(conditions + 1, nil)
+    for index in 0..<Condition.count { pthread_cond_init(conditions + index, nil) }
   }
 
   deinit {
-    pthread_cond_destroy(conditions)
-    pthread_cond_destroy(conditions + 1)
+    for index in 0..<Condition.count { pthread_cond_destroy(conditions + index) }
     pthread_mutex_destroy(mutex)
     conditions.deallocate()
     mutex.deallocate()
@@ -56,6 +64,9 @@ final class Monitor: @unchecked Sendable {
   func broadcast(_ condition: Condition) {
     pthread_cond_broadcast(conditions + condition.rawValue)
   }
+
+  /// Wakes one thread that waits for the condition.
+  func signal(_ condition: Condition) { pthread_cond_signal(conditions + condition.rawValue) }
 
   @inline(__always)
   func withLock<Result, Failure: Error>(

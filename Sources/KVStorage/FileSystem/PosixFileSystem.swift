@@ -52,7 +52,14 @@ public struct PosixFileSystem: UpdatableFileSystem {
 
   /// Gives a file one more name.
   public func link(_ path: String, to newPath: String) throws(StorageError) {
-    guard Glibc.link(path, newPath) == 0 else { throw systemError("link", newPath) }
+    guard Glibc.link(path, newPath) == 0 else {
+      switch errno {
+      case EXDEV, EMLINK, EPERM, EOPNOTSUPP:
+        throw StorageError(
+          .cannotLink, "link: \(String(cString: strerror(errno)))", path: newPath)
+      default: throw systemError("link", newPath)
+      }
+    }
   }
 
   /// The names in a directory, in ascending order.

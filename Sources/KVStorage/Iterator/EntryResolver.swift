@@ -28,7 +28,7 @@ struct EntryResolver {
   private func isLiveInRanges(_ entry: EntryView) throws(StorageError) -> Bool {
     let damaged = state.version.ranges.sequences(entry.key).damaged
     let deleted = state.deletedSequence(entry.key, at: sequence)
-    if damaged >= entry.sequence, damaged > deleted { throw damage(entry.key) }
+    if damaged >= entry.sequence, damaged > deleted { throw damage(at: entry.key) }
     return deleted < entry.sequence
   }
 
@@ -37,7 +37,16 @@ struct EntryResolver {
   func requireKnown(_ key: RawBytes) throws(StorageError) {
     guard !state.version.ranges.isEmpty else { return }
     let damaged = state.version.ranges.sequences(key).damaged
-    if damaged > state.deletedSequence(key, at: sequence) { throw damage(key) }
+    if damaged > state.deletedSequence(key, at: sequence) { throw damage(at: key) }
+  }
+
+  /// True when a range of keys is damaged, so that gaps between entries must be checked.
+  var hasDamage: Bool { state.version.ranges.hasDamage }
+
+  /// Throws `damagedRange` when entries with `lower <= key < upper`, or with any key from `lower` on,
+  /// may have been lost.
+  func requireUndamaged(_ lower: Bytes, _ upper: Bytes?) throws(StorageError) {
+    if let mark = state.version.ranges.firstDamage(from: lower, to: upper) { throw damage(mark) }
   }
 
   var root: String { engine.root }
@@ -47,10 +56,18 @@ struct EntryResolver {
     StorageError(.missingFile, "an entry refers to a segment that does not exist", path: root)
   }
 
-  private func damage(_ key: RawBytes) -> StorageError {
-    StorageError(
-      .damagedRange, "entries of this range are lost; see Store.damagedRanges()",
+  private func damage(at key: RawBytes) -> StorageError {
+    let mark = state.version.ranges.marks.first { $0.kind == .damaged && $0.contains(key) }
+    return damage(mark)
+  }
+
+  private func damage(_ mark: RangeMark?) -> StorageError {
+    var error = StorageError(
+      .damagedRange, "entries of a range of keys are lost; see Store.damagedRanges()",
       path: engine.root)
+    error.lowerKey = mark?.lower
+    error.upperKey = mark?.upper
+    return error
   }
 
   /// Replaces the buffer's contents by the part of the entry's value that the projection asks for;

@@ -1,8 +1,8 @@
 /// Walks through tables that ascend without overlap, opening one at a time.
 final class LevelCursor: TableCursor {
-  private let files: [TableFile]
+  let files: [TableFile]
   private let environment: TableEnvironment
-  @exclusivity(unchecked) private var number = -1
+  @exclusivity(unchecked) private(set) var number = -1
 
   init(_ files: [TableFile], _ environment: TableEnvironment, readsAll: Bool = false) {
     self.files = files
@@ -14,9 +14,12 @@ final class LevelCursor: TableCursor {
     isValid = false
     let found = files.firstIndex(notBefore: key)
     guard found < files.count else { return }
-    try open(found)
+    if number != found {
+      number = found - 1
+      guard try openNextTable() else { return }
+    }
     try super.seek(key)
-    guard isValid else {
+    guard isValid || onDamage != nil else {
       throw StorageError(.malformed, "the table ends before its last key", path: files[found].path)
     }
   }
@@ -29,9 +32,23 @@ final class LevelCursor: TableCursor {
   }
 
   override func openNextTable() throws(StorageError) -> Bool {
-    guard number + 1 < files.count else { return false }
-    try open(number + 1)
-    return true
+    while number + 1 < files.count {
+      do throws(StorageError) {
+        try open(number + 1)
+        return true
+      } catch { try pass(files[number + 1], error) }
+    }
+    return false
+  }
+
+  /// Reports that a table cannot be opened, and passes it over.
+  private func pass(_ file: TableFile, _ error: StorageError) throws(StorageError) {
+    guard let onDamage, error.isCorruption else { throw error }
+    number += 1
+    onDamage(
+      BlockDamage(
+        error: error, lower: file.smallestKey, upper: file.largestKey.successor,
+        sequence: file.metadata.properties.largestSequence))
   }
 
   override func openPreviousTable() throws(StorageError) -> Bool {
@@ -41,7 +58,6 @@ final class LevelCursor: TableCursor {
   }
 
   private func open(_ next: Int) throws(StorageError) {
-    guard next != number else { return }
     open(try files[next].table(environment))
     number = next
   }

@@ -140,13 +140,21 @@ public final class Snapshot: Sendable {
     defer { state.cursors.give(cursor) }
     let resolver = EntryResolver(engine, state, at: sequence.rawValue)
     try lower.withRaw { (lower) throws(StorageError) in try cursor.seek(lower) }
+    // Where the gap before the next entry begins, if gaps may hide what is damaged.
+    var gap = resolver.hasDamage ? lower : nil
     while cursor.isValid {
       let entry = cursor.entry
-      if let upper, upper.withRaw({ compareKeys(entry.key, $0) }) >= 0 { return }
+      if let upper, upper.withRaw({ compareKeys(entry.key, $0) }) >= 0 { break }
       if try resolver.isLive(entry) {
+        if let start = gap {
+          let key = Bytes(entry.key)
+          try resolver.requireUndamaged(start, key)
+          gap = key.successor
+        }
         guard try body(entry, resolver) else { return }
       }
       try cursor.next()
     }
+    if let gap { try resolver.requireUndamaged(gap, upper) }
   }
 }

@@ -26,6 +26,8 @@ public final class StoreIterator {
   private var place = Place.start
   private var isOnEntry = false
   private var buffer = Bytes()
+  /// The key of the last seek, until the next move.
+  private var soughtKey: Bytes?
   /// After an error the cursor's position means nothing until the next seek.
   private var failure: StorageError?
 
@@ -50,6 +52,7 @@ public final class StoreIterator {
     restart(at: .start)
     guard lower.lexicographicallyPrecedes(key) else { return }
     if isBeyondUpper(key) { return place = .end }
+    soughtKey = key
     try attempt { () throws(StorageError) in
       try key.withRaw { (key) throws(StorageError) in try cursor.seek(key) }
       place = cursor.isValid ? .before : .end
@@ -61,6 +64,7 @@ public final class StoreIterator {
     restart(at: .end)
     if isBeyondUpper(key) { return }
     if key.lexicographicallyPrecedes(lower) { return place = .start }
+    soughtKey = key.successor
     try attempt { () throws(StorageError) in
       try key.withRaw { (key) throws(StorageError) in try cursor.seek(notAfter: key) }
       place = cursor.isValid ? .behind : .start
@@ -81,6 +85,7 @@ public final class StoreIterator {
     self.place = place
     isOnEntry = false
     failure = nil
+    soughtKey = nil
   }
 
   private func attempt<Result>(
@@ -107,6 +112,7 @@ public final class StoreIterator {
   /// After an error, every move throws it again until a seek.
   public func advance() throws(StorageError) -> Bool {
     try attempt { () throws(StorageError) in
+      let from = resolver.hasDamage ? boundary() : nil
       switch place {
       case .before: break
       case .behind: try cursor.next()
@@ -119,6 +125,9 @@ public final class StoreIterator {
         try cursor.next()
       }
       place = isOnEntry ? .behind : .end
+      if let from {
+        try resolver.requireUndamaged(from, isOnEntry ? Bytes(cursor.entry.key) : upper)
+      }
       return isOnEntry
     }
   }
@@ -126,6 +135,7 @@ public final class StoreIterator {
   /// Moves back past the entry before; false at the beginning of the range.
   public func retreat() throws(StorageError) -> Bool {
     try attempt { () throws(StorageError) in
+      let to = resolver.hasDamage ? boundary() : nil
       switch place {
       case .before: try cursor.previous()
       case .behind: break
@@ -138,7 +148,25 @@ public final class StoreIterator {
         try cursor.previous()
       }
       place = isOnEntry ? .before : .start
+      if resolver.hasDamage {
+        try resolver.requireUndamaged(
+          isOnEntry ? Bytes(cursor.entry.key).successor : lower, to)
+      }
       return isOnEntry
+    }
+  }
+
+  // MARK: Damage
+
+  /// Where the next move begins: no key before it can be passed over; nil for behind all keys.
+  private func boundary() -> Bytes? {
+    defer { soughtKey = nil }
+    if let soughtKey { return soughtKey }
+    switch place {
+    case .before: return Bytes(cursor.entry.key)
+    case .behind: return Bytes(cursor.entry.key).successor
+    case .start: return lower
+    case .end: return upper
     }
   }
 

@@ -1,3 +1,5 @@
+import KVBase
+
 /// Walks through one SSTable, or, as a ``LevelCursor``, through several one after the other.
 ///
 /// Sequential reading goes through a window of the file, larger the longer it goes on, and leaves
@@ -15,6 +17,9 @@ class TableCursor: Cursor {
   @exclusivity(unchecked) private var blockOffset = 0
   @exclusivity(unchecked) private var backward = BackwardRun()
   @exclusivity(unchecked) private var source: BlockSource
+  /// Called for what is damaged, which is then passed over when going forward; without it damage is
+  /// an error.
+  final var onDamage: ((BlockDamage) -> Void)?
 
   /// A cursor of a table.
   /// - Parameter readsAll: the whole table will be read, as in a compaction.
@@ -45,8 +50,13 @@ class TableCursor: Cursor {
     isValid = false
     source.sequentialCount = 0
     guard let table else { return }
-    try loadPart(table, table.directory.lastIndex(notAfter: key))
-    try loadBlock(table, index.lastIndex(notAfter: key))
+    do throws(StorageError) {
+      try loadPart(table, table.directory.lastIndex(notAfter: key))
+      try loadBlock(table, index.lastIndex(notAfter: key))
+    } catch {
+      try pass(error)
+      return try nextBeyondBlock()
+    }
     switch run.data.search(key) {
     case .entry(let stored, _):
       run.move(
@@ -72,10 +82,12 @@ class TableCursor: Cursor {
 
   override func nextBeyondBlock() throws(StorageError) {
     while run.isAtEnd {
-      guard try loadNextBlock() else {
-        isValid = false
-        return
-      }
+      do throws(StorageError) {
+        guard try loadNextBlock() else {
+          isValid = false
+          return
+        }
+      } catch { try pass(error) }
     }
     guard run.nextWithLongerKey(&entry) else { throw malformed() }
     isValid = true
@@ -150,12 +162,14 @@ class TableCursor: Cursor {
       return
     }
     guard number != part || indexOwner == nil else { return }
+    part = number
+    index = .empty
+    indexOwner = nil
     let handle = table.directory[number].index
     let block = try table.block(handle, .index)
     guard let loaded = block.index else { throw table.malformed("an index", at: handle.offset) }
     index = loaded
     indexOwner = block
-    part = number
   }
 
   private func loadBlock(_ table: Table, _ number: Int) throws(StorageError) {
@@ -173,6 +187,26 @@ class TableCursor: Cursor {
     }
     throw malformed()
   }
+
+  /// Reports damage to the block, or to the part of the index, that was being loaded, and leaves the
+  /// cursor behind it; throws the error when nobody wants to know.
+  private func pass(_ error: StorageError) throws(StorageError) {
+    guard let onDamage, let table, error.isCorruption else { throw error }
+    let isBlock = indexPosition < index.count
+    let after = isBlock && indexPosition + 1 < index.count
+    let end = part + 1 < table.directory.count ? Bytes(table.directory[part + 1].key) : nil
+    run.begin(.empty)
+    onDamage(
+      BlockDamage(
+        error: error,
+        lower: isBlock ? index.separator(indexPosition) : Bytes(table.directory[part].key),
+        upper: after
+          ? index.separator(indexPosition + 1) : end ?? table.properties.largestKey.successor,
+        sequence: table.properties.largestSequence))
+  }
+
+  /// Where the block of the present entry begins in its file.
+  final var blockFileOffset: Int { blockOffset }
 
   private func malformed() -> StorageError {
     table?.malformed("a block", at: blockOffset)

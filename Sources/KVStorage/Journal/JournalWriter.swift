@@ -12,6 +12,7 @@ final class JournalWriter {
   let header: JournalFormat.Header
   let segment: Segment
   private let file: any WritableFile
+  private let byteLimit: Int
   private let seed: UInt32
   private var pending = RawBuffer(capacity: 64 << 10)
   private var group = RawBuffer(capacity: 64 << 10)
@@ -24,9 +25,11 @@ final class JournalWriter {
   private(set) var groupLastSequence = SequenceNumber.zero
 
   /// Creates the segment's file; header and name become durable with its first sync.
+  ///
+  /// Beyond about `byteLimit` bytes the caller begins another segment.
   init(
     directory: String, header: JournalFormat.Header, kind: Segment.Kind = .journal,
-    fileSystem: any FileSystem
+    byteLimit: Int = .max, fileSystem: any FileSystem
   ) throws(StorageError) {
     self.header = header
     let path = StorePaths.segment(directory, header.number, kind)
@@ -34,6 +37,7 @@ final class JournalWriter {
     let bytes = header.encode()
     try bytes.withRaw { (raw) throws(StorageError) in try file.write(raw, at: 0) }
     self.file = file
+    self.byteLimit = byteLimit
     segment = Segment(
       number: header.number, kind: kind, path: path, fileSystem: fileSystem, writing: file)
     seed = JournalFormat.seed(bytes[...])
@@ -117,10 +121,10 @@ final class JournalWriter {
   func writeGroup(prefill: Bool) throws(StorageError) {
     guard group.count > 0 else { return }
     let end = writtenOffset + group.count
-    if prefill, end > prefilledOffset,
+    if prefill, end > prefilledOffset, end < byteLimit,
       group.count < groupRecordCount * JournalWriter.prefilledRecordByteCount
     {
-      let next = end + JournalWriter.prefillByteCount
+      let next = min(end + JournalWriter.prefillByteCount, byteLimit)
       try file.preallocate(max(prefilledOffset, writtenOffset)..<next)
       prefilledOffset = next
     }

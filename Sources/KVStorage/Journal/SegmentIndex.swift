@@ -14,6 +14,8 @@ struct SegmentIndex {
   }
 
   var values: [Value] = []
+  /// How many values there are, also when only some were kept.
+  private(set) var valueCount = 0
 
   init() {}
 
@@ -21,6 +23,7 @@ struct SegmentIndex {
   init?(decoding payload: RawBytes, limit: Int = .max) {
     var reader = RawReader(payload)
     guard let count = reader.count(atMost: payload.count / 3) else { return nil }
+    valueCount = count
     values.reserveCapacity(min(count, limit))
     let stride = max(1, count / limit)
     for index in 0..<count {
@@ -53,6 +56,7 @@ struct SegmentIndex {
       }
     }
     self.values = values
+    valueCount = values.count
   }
 }
 

@@ -8,8 +8,10 @@ struct SegmentReader {
 
   private var path: String { segment.path }
 
-  /// The index that was written when the segment was sealed; nil when it was not, or when the index is
-  /// damaged, in which case the records say the same.
+  /// The index that was written when the segment was sealed, if it is to be used.
+  ///
+  /// Nil when the segment was not sealed, when the index is damaged, or when it lacks values that a
+  /// replay with other options has separated since: the records say the same.
   func storedIndex(limit: Int = .max) throws(StorageError) -> SegmentIndex? {
     let byteCount = segment.readableByteCount
     let footerOffset = byteCount - JournalFormat.footerByteCount
@@ -23,9 +25,11 @@ struct SegmentReader {
     let bytes = try read(at: offset, footerOffset - offset)
     return bytes.withRaw { raw in
       guard let record = try? JournalRecord(raw, at: 0, seed: seed, path: path),
-        record.header.type == .index
+        record.header.type == .index,
+        let index = SegmentIndex(decoding: record.payload, limit: limit),
+        index.valueCount >= segment.metadata.valueCount
       else { return nil }
-      return SegmentIndex(decoding: record.payload, limit: limit)
+      return index
     }
   }
 

@@ -108,6 +108,8 @@ struct RangeMarks: Sendable {
   @inline(__always)
   var isEmpty: Bool { pieces.isEmpty }
 
+  var hasDamage: Bool { marks.contains { $0.kind == .damaged } }
+
   /// The operations up to which the key counts as deleted, and up to which it may be lost.
   func sequences(_ key: RawBytes) -> (deleted: UInt64, damaged: UInt64) {
     var low = 0
@@ -126,15 +128,14 @@ struct RangeMarks: Sendable {
     return (pieces[low].deleted, pieces[low].damaged)
   }
 
-  /// The first damaged mark that shares a key with `lower < key < upper`, or with all keys after
-  /// `lower` when there is no upper end.
-  func firstDamage(from lower: RawBytes, to upper: RawBytes?) -> RangeMark? {
-    marks.filter { $0.kind == .damaged }
-      .filter { mark in
-        mark.upper.withRaw { compareKeys(lower, $0) } < 0
-          && (upper.map { end in mark.lower.withRaw { compareKeys($0, end) } < 0 } ?? true)
-      }
-      .min { $0.lower.lexicographicallyPrecedes($1.lower) }
+  /// The first damaged mark that shares a key with `lower <= key < upper`, or with all keys from
+  /// `lower` on when there is no upper end.
+  func firstDamage(from lower: Bytes, to upper: Bytes?) -> RangeMark? {
+    marks.filter { mark in
+      mark.kind == .damaged && lower.lexicographicallyPrecedes(mark.upper)
+        && (upper.map { mark.lower.lexicographicallyPrecedes($0) } ?? true)
+    }
+    .min { $0.lower.lexicographicallyPrecedes($1.lower) }
   }
 
   private static func pieces(_ marks: [RangeMark]) -> [Piece] {

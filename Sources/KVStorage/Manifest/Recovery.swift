@@ -21,11 +21,23 @@ struct Recovery {
 
   /// The state of the manifest that CURRENT names; nil when there is no store yet.
   func readManifest() throws(StorageError) -> RecoveredManifest? {
-    let current = StorePaths.current(ledger)
-    guard try fileSystem.exists(current) else {
+    guard let recovered = try readManifestAlone()?.state else {
       try requireNoData()
       return nil
     }
+    try requireTables(recovered.version)
+    for segment in recovered.segments.segments {
+      try require(
+        segment.path, byteCount: segment.metadata.byteCount, isExact: false,
+        "a segment that the manifest names is missing")
+    }
+    return recovered
+  }
+
+  /// The same, and the manifest's path, without a look at the files that the manifest names.
+  func readManifestAlone() throws(StorageError) -> (state: RecoveredManifest, path: String)? {
+    let current = StorePaths.current(ledger)
+    guard try fileSystem.exists(current) else { return nil }
     let name = try ManifestFormat.manifestName(
       current: try fileSystem.readAll(current), path: current)
     let path = ledger + "/" + name
@@ -35,13 +47,7 @@ struct Recovery {
     let (edits, torn) = try ManifestFormat.read(try fileSystem.readAll(path), path: path)
     var recovered = try replay(edits, path: path)
     recovered.tornByteCount = torn
-    try requireTables(recovered.version)
-    for segment in recovered.segments.segments {
-      try require(
-        segment.path, byteCount: segment.metadata.byteCount, isExact: false,
-        "a segment that the manifest names is missing")
-    }
-    return recovered
+    return (recovered, path)
   }
 
   /// A store without CURRENT is a new one, unless there is data that CURRENT once led to.

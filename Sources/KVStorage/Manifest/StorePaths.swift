@@ -15,6 +15,16 @@ enum StorePaths {
   static let manifestPrefix = "MANIFEST-"
   static let temporarySuffix = ".tmp"
 
+  /// The list of a backup's files.
+  static func backupListing(_ root: String) -> String { root + "/BACKUP" }
+  /// The mark of a store that comes from a backup.
+  static func restored(_ root: String) -> String { root + "/RESTORED" }
+
+  /// The last component of a path.
+  static func name(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
   static func lock(_ root: String) -> String { root + "/LOCK" }
   static func journalDirectory(_ root: String) -> String { root + "/journal" }
   static func ledgerDirectory(_ root: String) -> String { root + "/ledger" }

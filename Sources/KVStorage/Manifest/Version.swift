@@ -63,11 +63,19 @@ final class Version: Sendable {
     }
   }
 
-  /// The range deletes of which no table carries a trace any more.
+  /// The range deletes of which no table carries a trace any more, and the damage that a later range
+  /// delete has made irrelevant.
   var servedRanges: [RangeMark.ID] {
     ranges.marks.filter { mark in
-      mark.kind == .deleted
-        && !levels.joined().contains { mark.mayConcern($0.metadata.properties) }
+      switch mark.kind {
+      case .deleted: !levels.joined().contains { mark.mayConcern($0.metadata.properties) }
+      case .damaged:
+        ranges.marks.contains {
+          $0.kind == .deleted && $0.sequence >= mark.sequence
+            && !mark.lower.lexicographicallyPrecedes($0.lower)
+            && !$0.upper.lexicographicallyPrecedes(mark.upper)
+        }
+      }
     }.map(\.id)
   }
 

@@ -86,6 +86,14 @@ struct IndexBlock {
       offset: start, count: offset(index &+ 1) &- start &- TableFormat.trailerByteCount)
   }
 
+  /// A key after all of the block before, and not after any of the data block.
+  func separator(_ index: Int) -> Bytes {
+    let field = restField(index)
+    let start = index == 0 ? 0 : restField(index - 1) >> 4
+    let key = withUnsafeBytes(of: word(index).bigEndian) { Bytes(prefix) + $0.prefix(field & 15) }
+    return key + restBytes.slice(start, field >> 4 - start)
+  }
+
   /// The file offset behind the last data block.
   var endOffset: Int { offset(count) }
 

@@ -59,7 +59,7 @@ extension Engine {
   }
 
   /// Lets reads see the ledger's version, and lets stalled writers look again.
-  private func install(flushed: SealedMemtable? = nil, retired: [Segment] = []) {
+  func install(flushed: SealedMemtable? = nil, retired: [Segment] = []) {
     let version = ledger.version
     state.withLock { state in
       var segments = state.segments
@@ -164,6 +164,7 @@ extension Engine {
     while writer.isWriting { writeLock.wait(for: .progress) }
     isClosed.store(true, ordering: .sequentiallyConsistent)
     writeLock.broadcast(.progress)
+    wakeGroups()
     do throws(StorageError) {
       if let poison = writer.poison { throw poison }
       // A group whose write failed goes first, what came after it second.

@@ -12,6 +12,7 @@ extension Engine {
     try fileSystem.createDirectory(ledgerDirectory)
     let lock = try fileSystem.lock(StorePaths.lock(root))
     var report = OpenReport()
+    report.wasRestored = try RestoreMark(root: root, fileSystem: fileSystem).begin()
     let recovery = Recovery(root: root, fileSystem: fileSystem)
     let found = try recovery.readManifest()
     let recovered = found ?? RecoveredManifest()
@@ -37,7 +38,7 @@ extension Engine {
     let journal = try JournalWriter(
       directory: journalDirectory,
       header: .init(number: segment, firstSequence: replayed.last.advanced(by: 1)),
-      fileSystem: fileSystem)
+      byteLimit: options.segmentByteLimit, fileSystem: fileSystem)
     report.removedFileCount = try recovery.removeLeftovers(ledger)
 
     report.wasCreated = found == nil

@@ -8,6 +8,7 @@ extension Engine {
   func find(
     _ key: Bytes, _ projection: Projection, into buffer: inout Bytes
   ) throws(StorageError) -> Bool {
+    var last: ReadState?
     while true {
       try requireOpen()
       let state = readState
@@ -15,8 +16,11 @@ extension Engine {
       switch try find(key, projection, state, at: sequence, into: &buffer) {
       case .found: return true
       case .absent: return false
-      // The state is older than the sequence, and the segment younger than the state.
-      case .unknownSegment: continue
+      // The state is older than the sequence, and the segment younger than the state. A segment is in
+      // a state before anything refers to it, so a second look at the same state is hopeless.
+      case .unknownSegment:
+        guard state !== last else { throw EntryResolver.unknownSegment(root) }
+        last = state
       }
     }
   }
@@ -82,7 +86,9 @@ extension Engine {
       try withNewest(key, state, at: sequence) { (entry) throws(StorageError) -> Reference? in
         guard let entry, let pointer = entry.pointer, pointer.segment == segment.number,
           pointer.offset == value.offset,
-          state.deletedSequence(key, at: sequence) < entry.sequence
+          state.deletedSequence(key, at: sequence) < entry.sequence,
+          // What lies under damage is never shown again; a copy would come out from under it.
+          state.version.ranges.sequences(key).damaged < entry.sequence
         else { return nil }
         return Reference(
           head: Bytes(entry.value.prefix(entry.headByteCount)), pointer: pointer,

@@ -48,9 +48,8 @@ extension Engine {
     }
   }
 
-  /// Appends those of the moved values' references whose keys have not changed since they were read;
-  /// returns the last sequence number used.
-  func append(_ moves: [CollectionRun.Move]) throws(StorageError) -> SequenceNumber {
+  /// Appends those of the moved values' references whose keys have not changed since they were read.
+  func append(_ moves: [CollectionRun.Move]) throws(StorageError) {
     writeLock.lock()
     defer { writeLock.unlock() }
     try makeRoom(stalling: false)
@@ -60,7 +59,6 @@ extension Engine {
       batch.append(move)
     }
     if !batch.isEmpty { apply(batch) }
-    return writer.last
   }
 
   func sync(through sequence: SequenceNumber) throws(StorageError) {
@@ -69,13 +67,24 @@ extension Engine {
     precondition(
       sequence <= writer.last, "sync through \(sequence), but only \(writer.last) is appended")
     while writer.synced < sequence {
-      try requireWritable()
+      do throws(StorageError) { try requireWritable() } catch {
+        // Whoever was woken to write for the others cannot.
+        wakeGroups()
+        throw error
+      }
       if writer.isWriting {
-        writeLock.wait(for: .progress)
+        let isInGroup = sequence <= writer.journal.groupLastSequence
+        writeLock.wait(for: .group(writer.groupNumber + (isInGroup ? 0 : 1)))
       } else {
         try writeGroup(sync: true, releasingLock: true)
       }
     }
+  }
+
+  /// Lets all who wait for durability look again.
+  func wakeGroups() {
+    writeLock.broadcast(.evenGroup)
+    writeLock.broadcast(.oddGroup)
   }
 
   var sequences: (appended: SequenceNumber, synced: SequenceNumber) {
@@ -84,7 +93,7 @@ extension Engine {
 
   // MARK: With the write lock held
 
-  private func requireWritable() throws(StorageError) {
+  func requireWritable() throws(StorageError) {
     try requireOpen()
     if let poison = writer.poison { throw poison }
   }
@@ -173,7 +182,10 @@ extension Engine {
     let unsynced = writer.unsynced
     journal.beginGroup(through: writer.last)
     writer.isWriting = true
-    if releasingLock { writeLock.unlock() }
+    if releasingLock {
+      writer.groupNumber += 1
+      writeLock.unlock()
+    }
     var failure: StorageError?
     var isPoisoned = false
     do throws(StorageError) {
@@ -193,6 +205,9 @@ extension Engine {
     writer.isWriting = false
     writer.mustRetryWrite = failure != nil
     writeLock.broadcast(.progress)
+    // Of those in the next group one is enough: it writes for all of them.
+    writeLock.broadcast(.group(writer.groupNumber))
+    if failure == nil { writeLock.signal(.group(writer.groupNumber + 1)) } else { wakeGroups() }
     if let failure {
       if isPoisoned { writer.poison = poisoned(failure, journal) }
       throw writer.poison ?? failure
@@ -215,7 +230,7 @@ extension Engine {
   }
 
   /// Makes the active memtable an immutable one and starts a memtable and a journal segment.
-  private func sealMemtable() throws(StorageError) {
+  func sealMemtable() throws(StorageError) {
     try startSegment()
     installActive(Memtable(seed: writer.journal.header.number.rawValue))
     writer.isWorkRequested = true
@@ -226,14 +241,14 @@ extension Engine {
   ///
   /// The old one need not be durable yet: a sync goes through all segments in order, so that what is
   /// durable is always a beginning of the journal.
-  private func startSegment() throws(StorageError) {
+  func startSegment() throws(StorageError) {
     try sealJournal()
     let number = writer.reservedSegment ?? fileNumbers.take()
     writer.reservedSegment = number
     let journal = try JournalWriter(
       directory: StorePaths.journalDirectory(root),
       header: .init(number: number, firstSequence: writer.last.advanced(by: 1)),
-      fileSystem: fileSystem)
+      byteLimit: segmentByteLimit, fileSystem: fileSystem)
     writer.reservedSegment = nil
     writer.isSealed = false
     writer.journal = journal

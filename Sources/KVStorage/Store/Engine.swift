@@ -32,6 +32,8 @@ final class Engine: @unchecked Sendable {
   /// Bytes of the segments in the manifest.
   let journalByteCount = Atomic<Int>(0)
   let isCollectionWaiting = Atomic<Bool>(false)
+  /// The number of the last file scrubbed.
+  let scrubPosition = Atomic<UInt64>(0)
   var writer: Writer
   /// For the entry being inserted; guarded by the write lock.
   var scratch = RawBuffer()
@@ -53,6 +55,8 @@ final class Engine: @unchecked Sendable {
     /// The journal has its footer: nothing may be appended before the next segment is there.
     var isSealed = false
     var isWriting = false
+    /// The number of the group that is being written, or was last, with the lock released.
+    var groupNumber = 0
     /// The last write of a group failed and must be repeated before anything is appended.
     var mustRetryWrite = false
     var poison: StorageError?

@@ -1,3 +1,5 @@
+public import KVBase
+
 /// What went wrong in the storage engine or beneath it.
 ///
 /// Corruption names the file and offset, and the checksum expected and found where one was compared;
@@ -49,6 +51,10 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let authenticationFailed = Code(rawValue: 1018)
     /// A key that encrypted files need is not at hand, or cannot be read.
     public static let keyUnavailable = Code(rawValue: 1019)
+    /// A directory that must be empty or absent holds something.
+    public static let directoryNotEmpty = Code(rawValue: 1020)
+    /// A file cannot have a second name there: on another file system, or on one without hard links.
+    public static let cannotLink = Code(rawValue: 1021)
 
     /// Every code, its name and whether the same call can succeed later without a reopen.
     package static let all: [(code: Code, name: String, isRetryable: Bool)] = [
@@ -63,6 +69,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
       (.damagedRange, "damagedRange", false),
       (.authenticationFailed, "authenticationFailed", false),
       (.keyUnavailable, "keyUnavailable", false),
+      (.directoryNotEmpty, "directoryNotEmpty", false), (.cannotLink, "cannotLink", false),
     ]
 
     /// The error in one line.
@@ -84,6 +91,10 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   public var expected: UInt32?
   /// The checksum of the bytes found.
   public var found: UInt32?
+  /// The first key that the damage may concern, where that is known; see ``Store/keyRange(of:)``.
+  public var lowerKey: Bytes?
+  /// The first key after those.
+  public var upperKey: Bytes?
 
   /// An error with as much context as is known.
   public init(

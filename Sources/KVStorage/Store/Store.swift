@@ -13,7 +13,7 @@ import Synchronization
 ///
 /// **On disk**: Docs/Formats.md. The directory is locked while the store is open.
 public final class Store: Sendable {
-  private let engine: Engine
+  let engine: Engine
   private let thread = Mutex<PosixThread?>(nil)
 
   /// What opening found and did.

@@ -77,6 +77,8 @@ public struct OpenReport: Hashable, Sendable {
   public var lastSequence = SequenceNumber.zero
   /// Leftover files removed.
   public var removedFileCount = 0
+  /// The store comes from a backup and its owner has not called ``Store/acknowledgeRestore()`` yet.
+  public var wasRestored = false
 
   /// Nothing found.
   public init() {}
