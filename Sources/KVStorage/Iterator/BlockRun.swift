@@ -2,8 +2,8 @@
 struct BlockRun: ~Copyable {
   private(set) var data = DataBlock.empty
   /// Where the present entry begins, and where the next one does.
-  private(set) var entryOffset = 0
-  private(set) var position = 0
+  private(set) var entryPlace = DataBlock.Place()
+  private(set) var place = DataBlock.Place()
   private var key: UnsafeMutableRawPointer?
   private var keyCount = 0
   private var keyCapacity = 0
@@ -14,33 +14,33 @@ struct BlockRun: ~Copyable {
   deinit { key?.deallocate() }
 
   @inline(__always)
-  var isAtEnd: Bool { data.isEnd(position) }
+  var isAtEnd: Bool { data.isEnd(place) }
 
   /// Goes to before the first entry of a block.
   mutating func begin(_ data: DataBlock) {
     self.data = data
-    entryOffset = 0
-    position = 0
+    entryPlace = DataBlock.Place()
+    place = entryPlace
     keyCount = 0
   }
 
   /// Goes behind the last entry.
-  mutating func skipToEnd() { position = data.end }
+  mutating func skipToEnd() { place = data.end }
 
   /// Decodes the next entry; false at the end, when it is malformed, and when its key needs room.
   @inline(__always)
   mutating func next(_ entry: inout EntryView) -> Bool {
-    guard !isAtEnd, let stored = data.decode(at: position), stored.shared <= keyCount,
+    guard !isAtEnd, let stored = data.decode(at: place), stored.shared <= keyCount,
       stored.shared &+ stored.unshared.count <= keyCapacity, let key
     else { return false }
     BlockRun.copy(stored.unshared, to: key + stored.shared)
-    show(stored, at: position, &entry)
+    show(stored, &entry)
     return true
   }
 
   /// The same when the key needs more room than there is.
   mutating func nextWithLongerKey(_ entry: inout EntryView) -> Bool {
-    guard !isAtEnd, let stored = data.decode(at: position), stored.shared <= keyCount else {
+    guard !isAtEnd, let stored = data.decode(at: place), stored.shared <= keyCount else {
       return false
     }
     reserve(stored.shared + stored.unshared.count)
@@ -49,8 +49,7 @@ struct BlockRun: ~Copyable {
 
   /// Goes to an entry of the block whose key is `prefix` and then `rest`.
   mutating func move(
-    to stored: DataBlock.StoredEntry, at offset: Int, prefix: RawBytes, rest: RawBytes,
-    _ entry: inout EntryView
+    to stored: DataBlock.StoredEntry, prefix: RawBytes, rest: RawBytes, _ entry: inout EntryView
   ) {
     reserve(prefix.count + rest.count)
     guard let key else { return }
@@ -61,16 +60,16 @@ struct BlockRun: ~Copyable {
     var whole = stored
     whole.shared = prefix.count
     whole.unshared = rest
-    show(whole, at: offset, &entry)
+    show(whole, &entry)
   }
 
   @inline(__always)
   private mutating func show(
-    _ stored: DataBlock.StoredEntry, at offset: Int, _ entry: inout EntryView
+    _ stored: DataBlock.StoredEntry, _ entry: inout EntryView
   ) {
     keyCount = stored.shared &+ stored.unshared.count
-    entryOffset = offset
-    position = stored.end
+    entryPlace = stored.start
+    place = stored.end
     entry = EntryView(
       key: RawBytes(start: key, count: keyCount), value: stored.value,
       headByteCount: stored.headByteCount, sequence: stored.sequence, kind: stored.kind,
@@ -111,7 +110,6 @@ struct BlockRun: ~Copyable {
 struct BackwardRun: ~Copyable {
   private struct Item {
     var stored: DataBlock.StoredEntry
-    var offset: Int
     var keyStart: Int
     var keyCount: Int
   }
@@ -121,35 +119,34 @@ struct BackwardRun: ~Copyable {
 
   mutating func removeAll() { items.removeAll(keepingCapacity: true) }
 
-  /// Where the last entry of the run ends; nil when the run is empty.
-  var end: Int? { items.last?.stored.end }
+  /// Where the last entry's key ends; nil when the run is empty.
+  var keyEnd: Int? { items.last?.stored.end.key }
 
   /// Decodes from the last restart before `limit` up to it; false when the block is malformed.
   ///
   /// The run stays empty when nothing is before the limit.
-  mutating func fill(_ data: DataBlock, before limit: Int) -> Bool {
+  mutating func fill(_ data: DataBlock, before limit: DataBlock.Place) -> Bool {
     removeAll()
-    guard var offset = data.restartOffset(before: limit) else { return true }
+    guard var place = data.restart(before: limit) else { return true }
     keys.removeAll()
     var last = 0..<0
-    while offset < limit {
-      guard let stored = data.decode(at: offset), stored.shared <= last.count else { return false }
+    while place.key < limit.key {
+      guard let stored = data.decode(at: place), stored.shared <= last.count else { return false }
       let start = keys.count
       keys.append(copyOf: last.lowerBound, count: stored.shared)
       keys.append(stored.unshared)
       last = start..<keys.count
-      items.append(
-        Item(stored: stored, offset: offset, keyStart: start, keyCount: last.count))
-      offset = stored.end
+      items.append(Item(stored: stored, keyStart: start, keyCount: last.count))
+      place = stored.end
     }
-    return offset == limit
+    return place.key == limit.key
   }
 
   /// Moves to the last entry of the run and takes it off; false when the run is empty.
   mutating func pop(into run: inout BlockRun, _ entry: inout EntryView) -> Bool {
     guard let item = items.popLast() else { return false }
     run.move(
-      to: item.stored, at: item.offset, prefix: keys.bytes.slice(item.keyStart, item.keyCount),
+      to: item.stored, prefix: keys.bytes.slice(item.keyStart, item.keyCount),
       rest: RawBytes(start: nil, count: 0), &entry)
     return true
   }

@@ -24,7 +24,7 @@ final class MemtableCursor: Cursor {
     // The arena keeps every entry in place, so the last key can be compared where it lies.
     let key = entry.key
     repeat {
-      node = node.flatMap(Memtable.next)
+      node = node.flatMap { Memtable.next($0) }
     } while node.map { compareKeys(Memtable.key($0), key) == 0 } ?? false
     settle()
   }

@@ -59,9 +59,8 @@ class TableCursor: Cursor {
     }
     switch run.data.search(key) {
     case .entry(let stored, _):
-      let offset = stored.offset
       run.move(
-        to: stored, at: offset, prefix: key.slice(0, stored.shared), rest: stored.unshared, &entry)
+        to: stored, prefix: key.slice(0, stored.shared), rest: stored.unshared, &entry)
       isValid = true
     case .beyondEnd:
       run.skipToEnd()
@@ -94,12 +93,12 @@ class TableCursor: Cursor {
     isValid = true
   }
 
-  override func previous() throws(StorageError) { try settleBackward(before: run.entryOffset) }
+  override func previous() throws(StorageError) { try settleBackward(before: run.entryPlace) }
 
-  /// Moves to the last entry before an offset in the block, or in a block before it.
-  private func settleBackward(before offset: Int) throws(StorageError) {
-    var limit = offset
-    if backward.end != limit, !backward.fill(run.data, before: limit) { throw malformed() }
+  /// Moves to the last entry before a place in the block, or in a block before it.
+  private func settleBackward(before place: DataBlock.Place) throws(StorageError) {
+    var limit = place
+    if backward.keyEnd != limit.key, !backward.fill(run.data, before: limit) { throw malformed() }
     while !backward.pop(into: &run, &entry) {
       guard try loadPreviousBlock() else {
         isValid = false

@@ -33,11 +33,8 @@ struct IndexBlock {
   /// Nil when the bytes are no index.
   init?(_ bytes: RawBytes) {
     guard bytes.count >= 8 else { return nil }
-    func fixed(_ offset: Int) -> Int {
-      Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-    }
-    count = fixed(bytes.count - 8)
-    let prefixCount = fixed(bytes.count - 4)
+    count = bytes.fixed(at: bytes.count - 8)
+    let prefixCount = bytes.fixed(at: bytes.count - 4)
     self.bytes = bytes
     offsetsStart = 8 * count
     restsStart = offsetsStart + 8 * (count + 1)
@@ -79,11 +76,7 @@ struct IndexBlock {
 
   /// Where a separator's rest ends, times 16, and how many of its word's bytes count.
   @inline(__always)
-  private func restField(_ index: Int) -> Int {
-    Int(
-      UInt32(
-        bigEndian: bytes.loadUnaligned(fromByteOffset: restsStart &+ 4 &* index, as: UInt32.self)))
-  }
+  private func restField(_ index: Int) -> Int { bytes.fixed(at: restsStart &+ 4 &* index) }
 
   /// Where a data block lies.
   @inline(__always)

@@ -103,6 +103,22 @@ final class Engine: @unchecked Sendable {
     }
   }
 
+  func approximateSize(
+    from lower: Bytes, to upper: Bytes?
+  ) throws(StorageError) -> ApproximateSize {
+    try requireOpen()
+    guard upper.map({ lower.lexicographicallyPrecedes($0) }) ?? true else {
+      return ApproximateSize()
+    }
+    let state = readState
+    return try lower.withRaw { (lower) throws(StorageError) in
+      guard let upper else { return try state.approximateSize(from: lower, to: nil, environment) }
+      return try upper.withRaw { (upper) throws(StorageError) in
+        try state.approximateSize(from: lower, to: upper, environment)
+      }
+    }
+  }
+
   /// A cursor over the state as it was at a sequence number, to be given back to the state's pool.
   func cursor(_ state: ReadState, at sequence: UInt64) throws(StorageError) -> MergingCursor {
     if let cursor = state.cursors.take() {

@@ -37,6 +37,12 @@ func commonPrefixCount(_ a: RawBytes, _ b: RawBytes) -> Int {
 }
 
 extension UnsafeRawBufferPointer {
+  /// The four bytes at an offset as a big-endian number; the caller has checked the bounds.
+  @inline(__always)
+  func fixed(at offset: Int) -> Int {
+    Int(UInt32(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+  }
+
   /// The bytes from `offset`, `count` of them; the caller has checked the bounds.
   @inline(__always)
   func slice(_ offset: Int, _ count: Int) -> RawBytes {

@@ -117,6 +117,16 @@ public final class Store: Sendable {
     try snapshot().forEach(from: lower, to: upper, projection, body)
   }
 
+  /// About how many entries and bytes there are in `lower <= key < upper`, without reading them.
+  ///
+  /// Wrong by up to a block for each table at either end; entries that newer ones replace count until
+  /// a compaction drops them.
+  public func approximateSize(
+    from lower: Bytes = [], to upper: Bytes? = nil
+  ) throws(StorageError) -> ApproximateSize {
+    try engine.approximateSize(from: lower, to: upper)
+  }
+
   // MARK: Writing
 
   /// Applies a batch as a whole and returns the sequence number to sync through.

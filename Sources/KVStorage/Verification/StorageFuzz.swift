@@ -109,8 +109,8 @@ package enum StorageFuzz {
   }
 
   private static func fuzzEntries(_ data: DataBlock, _ key: Bytes) {
-    var offset = 0
-    while !data.isEnd(offset), let entry = data.decode(at: offset) { offset = entry.end }
+    var place = DataBlock.Place()
+    while !data.isEnd(place), let entry = data.decode(at: place) { place = entry.end }
     for key in [key, Bytes("alpha".utf8), []] { key.withRaw { _ = data.search($0) } }
     var run = BlockRun()
     run.begin(data)
@@ -118,7 +118,7 @@ package enum StorageFuzz {
       key: data.bytes, value: data.bytes, headByteCount: 0, sequence: 0, kind: .delete)
     while run.nextWithLongerKey(&view) {}
     var backward = BackwardRun()
-    while backward.fill(data, before: run.entryOffset), backward.pop(into: &run, &view) {}
+    while backward.fill(data, before: run.entryPlace), backward.pop(into: &run, &view) {}
   }
 
   private static func fuzzParts(_ bytes: Bytes) {
