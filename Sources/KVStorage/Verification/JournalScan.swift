@@ -86,7 +86,8 @@ final class JournalScan {
       .run(Bytes(bytes[..<end]), seed: seed, badHeader: isTorn ? .torn : .damage)
     guard let damage = contents.damage else { return true }
     if try isFollowed(index) {
-      log.add(damage)
+      let isDamage = try isVouched(index, bytes, seed: seed, from: contents.endOffset)
+      log.add(damage, isDamage ? .damage : .torn)
       return true
     }
     return try self.end(damage, index, bytes, seed: seed, from: contents.endOffset)
