@@ -43,13 +43,13 @@ struct CrashWorkload {
       for index in first..<batches.count {
         clock.map { $0.setSecondsSinceEpoch(max($0.secondsSinceEpoch, UInt64(index))) }
         let batch = batch(index)
-        let sequence = try retrying { () throws(StorageError) in try store.append(batch) }
+        let sequence = try retrying(store) { () throws(StorageError) in try store.append(batch) }
         if random.chance(syncChance) {
-          try retrying { () throws(StorageError) in try store.sync(through: sequence) }
+          try retrying(store) { () throws(StorageError) in try store.sync(through: sequence) }
           result.durable = index + 1
         }
         if random.chance(workChance) {
-          _ = try retrying { () throws(StorageError) in try store.performBackgroundWork() }
+          _ = try retrying(store) { () throws(StorageError) in try store.performBackgroundWork() }
         }
       }
       result.statistics = store.statistics()
@@ -59,10 +59,14 @@ struct CrashWorkload {
     return result
   }
 
+  /// Tries again after a failure and some background work.
   private func retrying<Value>(
-    _ body: () throws(StorageError) -> Value
+    _ store: Store, _ body: () throws(StorageError) -> Value
   ) throws(StorageError) -> Value {
-    for _ in 0..<retryCount { if let value = try? body() { return value } }
+    for _ in 0..<retryCount {
+      if let value = try? body() { return value }
+      for _ in 0..<3 { _ = try? store.performBackgroundWork() }
+    }
     return try body()
   }
 

@@ -24,6 +24,24 @@ import Testing
     try failEverywhere(workload, fault)
   }
 
+  @Test(
+    .enabled(if: Effort.isLong), arguments: [CrashableFileSystem.Fault.inputOutput, .diskFull])
+  func `a stalled store that goes on after a failed operation loses nothing acknowledged`(
+    fault: CrashableFileSystem.Fault
+  ) throws {
+    var options = StoreOptions.tiny
+    options.separationByteCount = 8
+    options.spaceAmplificationLimit = 1.05
+    options.segmentByteLimit = 512
+    options.memtableByteLimit = 1 << 10
+    options.level0CompactionFileCount = 1
+    options.level0StallFileCount = 1
+    var workload = CrashWorkload(seed: 25, batchCount: 30, options: options)
+    workload.retryCount = 3
+    workload.workChance = 0.9
+    try failEverywhere(workload, fault)
+  }
+
   /// Lets operation 1, 2, 3 … fail until a run has fewer, now and then two of them.
   private func failEverywhere(
     _ workload: CrashWorkload, _ fault: CrashableFileSystem.Fault

@@ -117,8 +117,14 @@ extension Engine {
       } else if !isFull {
         try startSegment()
       } else if isStalled(readState) {
-        guard stalling else { return }
-        try stall()
+        if stalling {
+          try stall()
+        } else if writer.isSealed {
+          // An earlier attempt failed after the footer, which nothing may follow.
+          try startSegment()
+        } else {
+          return
+        }
       } else {
         try sealMemtable()
       }
