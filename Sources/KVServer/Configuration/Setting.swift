@@ -260,7 +260,8 @@ extension Setting {
       "Memory of one shard for recently read blocks."),
     size(
       "storage.separation_size", \.separationByteCount, 64...(128 << 20),
-      "Objects of at least this size are stored once, in the journal, and not copied by compactions."),
+      "Objects of at least this size are stored once, in the journal, and not copied by compactions."
+    ),
     text(
       "storage.encryption_key_file", \.encryptionKeyFile, allowsEmpty: true,
       "A file with the keys that encrypt the stores: 32 raw bytes, or lines of 64 hexadecimal digits, the first the current key and the others older ones. Only its owner may have access to it. Empty for stores that are not encrypted."

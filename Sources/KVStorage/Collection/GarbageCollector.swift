@@ -137,8 +137,10 @@ final class GarbageCollector {
 
   // MARK: Picking
 
-  /// The segments to empty: none while the journal is within its limit, else those with the smallest
-  /// live share, together no more live bytes than one segment holds. Empty ones are always taken.
+  /// The segments to empty; nil when there are none.
+  ///
+  /// None while the journal is within its limit, else those with the most garbage, together no more live
+  /// bytes than one segment holds. Empty ones are always taken.
   private func pickVictims(_ engine: Engine) -> [Segment]? {
     let segments = ledger.segments.segments
     let total = ledger.segments.byteCount

@@ -58,18 +58,24 @@ struct JournalReplay {
     return result
   }
 
-  /// Writes anew the good parts of segments that may not be durable, before the manifest names them.
+  /// Makes the segments durable that may not be, before the manifest names them.
   ///
-  /// A process that ended may have left its last writes to the kernel; and a header may be lost
-  /// although records after it are not.
+  /// A process that ended may have left its last writes to the kernel: a sync will do, where the file
+  /// system can open a file for it. And a header may be lost although records after it are not: then the
+  /// good part is written anew.
   private func makeDurable() throws(StorageError) {
+    let files = ledger.fileSystem
     for adopted in adopted where adopted.last > durable || !adopted.isHeaderGood {
       let segment = adopted.segment
-      let bytes = try ledger.fileSystem.readAll(segment.path)
+      if adopted.isHeaderGood, let updatable = files as? any UpdatableFileSystem {
+        try updatable.openForUpdate(segment.path).sync()
+        continue
+      }
+      let bytes = try files.readAll(segment.path)
       let records = bytes[JournalFormat.headerByteCount..<segment.metadata.byteCount]
-      try ledger.fileSystem.replaceFile(
-        segment.path, contents: adopted.header.encode() + records)
+      try files.replaceFile(segment.path, contents: adopted.header.encode() + records)
     }
+    if !adopted.isEmpty { try files.syncDirectory(directory) }
   }
 
   /// Replays one segment; returns how many of its bytes are torn, nil when it is whole.

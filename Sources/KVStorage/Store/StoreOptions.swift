@@ -6,8 +6,9 @@ public struct StoreOptions: Hashable, Sendable {
   public var memtableByteLimit = 16 << 20
   /// Sealed memtables that may wait for their flush before appending stalls.
   public var immutableMemtableLimit = 2
-  /// Values of at least this many bytes stay in the journal, and the ledger refers to them; smaller
-  /// ones are in both. `Int.max` keeps all values in the ledger.
+  /// Values of at least this many bytes stay in the journal, and the ledger refers to them.
+  ///
+  /// Smaller ones are in both. `Int.max` keeps all values in the ledger.
   public var separationByteCount = 4 << 10
   /// Bytes after which the journal begins a new segment.
   public var segmentByteLimit = 64 << 20
