@@ -82,8 +82,9 @@ struct CrashSuite {
     let start = now()
     let engine = kind.open(directory, .unflushed)
     let nanoseconds = Double(now() - start)
-    if let recovered = engine.recoveredOperationCount, recovered <= workload.keyCount {
-      stop("\(recovered) puts were in the journal, of \(workload.keyCount + 1)")
+    // Large values are flushed early: of them only the last few megabytes are in the journal alone.
+    if let recovered = engine.recoveredOperationCount, recovered == 0 {
+      stop("no puts were in the journal, of \(workload.keyCount + 1)")
     }
     _ = workload.read(engine, .value, seconds: 0.05)
     engine.close()

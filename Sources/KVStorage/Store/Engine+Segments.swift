@@ -27,7 +27,7 @@ extension Engine {
     let journal = try JournalWriter(
       directory: StorePaths.journalDirectory(root),
       header: .init(number: number, firstSequence: writer.last.advanced(by: 1)),
-      byteLimit: segmentByteLimit, fileSystem: fileSystem)
+      byteLimit: options.segmentByteLimit, fileSystem: fileSystem)
     writer.reservedSegment = nil
     writer.isSealed = false
     writer.journal = journal
@@ -57,6 +57,7 @@ extension Engine {
     writer.unsynced.append(journal.segment)
     writer.sealedSegments.append(journal.segment)
     writer.sealedByteCount += journal.byteCount
+    writer.sealedValueByteCount += journal.valueByteCount
   }
 
   /// Seals the active memtable, all of whose segments are sealed, in favour of a new one.
@@ -65,6 +66,7 @@ extension Engine {
       memtable: writer.active, segments: writer.sealedSegments, lastSequence: writer.last)
     writer.sealedSegments = []
     writer.sealedByteCount = 0
+    writer.sealedValueByteCount = 0
     state.withLock {
       $0 = $0.replacing(active: memtable, immutables: [sealed] + $0.immutables)
     }

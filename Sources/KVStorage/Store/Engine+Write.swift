@@ -108,7 +108,7 @@ extension Engine {
       let mustWrite =
         writer.mustRetryWrite || writer.journal.pendingByteCount >= options.journalBufferByteLimit
       let isFull = isMemtableFull
-      let isLong = writer.isSealed || writer.journal.byteCount >= segmentByteLimit
+      let isLong = writer.isSealed || isSegmentFull
       guard mustWrite || isFull || isLong else { return }
       if writer.isWriting {
         writeLock.wait(for: .progress)
@@ -132,22 +132,29 @@ extension Engine {
   }
 
   private var isMemtableFull: Bool {
-    writer.active.byteCount >= options.memtableByteLimit
-      || writer.sealedByteCount + writer.journal.byteCount >= replayByteLimit
+    let journal = writer.journal
+    return writer.active.byteCount >= options.memtableByteLimit
+      || writer.sealedByteCount + journal.byteCount >= options.replayByteLimit
+      || writer.sealedValueByteCount + journal.valueByteCount >= flushedValueByteLimit
       || writer.active.ranges.count >= Engine.rangeLimit
   }
 
-  // A small store has small segments and flushes early: garbage collection works on whole segments,
-  // and only on flushed ones, so both bound the share of the disk that waits for it.
+  private var isSegmentFull: Bool {
+    writer.journal.byteCount >= options.segmentByteLimit
+      || writer.journal.valueByteCount >= segmentByteLimit
+  }
+
+  // A small store of large values has small segments and flushes early: garbage collection works on
+  // whole segments, and only on flushed ones, so both bound the share of the disk that waits for it.
 
   var segmentByteLimit: Int {
     let share = journalByteCount.load(ordering: .relaxed) / 32
     return min(options.segmentByteLimit, max(Engine.smallestSegmentByteCount, share))
   }
 
-  private var replayByteLimit: Int {
+  private var flushedValueByteLimit: Int {
     let share = journalByteCount.load(ordering: .relaxed) / 8
-    return min(options.replayByteLimit, max(2 * Engine.smallestSegmentByteCount, share))
+    return max(2 * Engine.smallestSegmentByteCount, share)
   }
 
   private static let smallestSegmentByteCount = 2 << 20

@@ -46,6 +46,8 @@ final class Engine: @unchecked Sendable {
     /// The sealed segments of the active memtable, oldest first, and the bytes in them.
     var sealedSegments: [Segment] = []
     var sealedByteCount = 0
+    /// The separated values in them.
+    var sealedValueByteCount = 0
     /// The sealed segments that may not be durable yet, oldest first.
     var unsynced: [Segment] = []
     var last: SequenceNumber
