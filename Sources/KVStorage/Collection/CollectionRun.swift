@@ -19,6 +19,7 @@ final class CollectionRun {
   private var output: JournalWriter?
   private var moves: [Move] = []
   private var buffer = Bytes()
+  private var batch = WriteBatch()
 
   /// References appended in one go: what holds up writers is bounded.
   private static let movesPerStep = 128
@@ -102,7 +103,7 @@ final class CollectionRun {
   ) throws(StorageError) -> ValuePointer {
     let writer: JournalWriter
     if let output { writer = output } else { writer = try startOutput() }
-    var batch = WriteBatch()
+    batch.removeAll()
     batch.put(
       key, buffer, headByteCount: reference.head.count,
       expiry: reference.expiry == 0 ? nil : reference.expiry)
@@ -160,7 +161,7 @@ final class CollectionRun {
     var edit = VersionEdit()
     edit.removedSegments = victims.map(\.number)
     try ledger.apply(edit)
-    engine.retire(victims)
+    engine.install(retired: victims)
     stage = .done
     ledger.counters.collections.wrappingAdd(1, ordering: .relaxed)
   }

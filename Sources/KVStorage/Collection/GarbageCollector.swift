@@ -98,7 +98,7 @@ final class GarbageCollector {
     }
   }
 
-  /// True when a collection is under way or due, whether or not there is credit for it.
+  /// True when a collection is under way but has no credit left.
   var isWaiting: Bool { run != nil && credit <= 0 }
 
   // MARK: Estimating

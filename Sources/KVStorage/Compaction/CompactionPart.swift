@@ -36,20 +36,13 @@ final class CompactionPart: @unchecked Sendable {
   func run(_ interrupt: () throws(StorageError) -> Bool) throws(StorageError) -> Bool {
     let cursor = MergingCursor(inputCursors())
     let bounds = RangeBounds(version.ranges)
-    var lastKey = RawBuffer()
-    var hasLast = false
     var seen = 0
     try lower.withRaw { (key) throws(StorageError) in try cursor.seek(key) }
     while cursor.isValid, !isBeyondEnd(cursor.entry.key) {
       seen &+= 1
       if seen & 1023 == 0, try !interrupt() { return false }
-      let entry = cursor.entry
-      if !hasLast || compareKeys(lastKey.bytes, entry.key) != 0 {
-        lastKey.removeAll()
-        lastKey.append(entry.key)
-        hasLast = true
-        if let entry = surviving(entry) { try write(entry, bounds) }
-      }
+      // The cursor gives the newest entry of each key only.
+      if let entry = surviving(cursor.entry) { try write(entry, bounds) }
       try cursor.next()
     }
     try output.finishTable()

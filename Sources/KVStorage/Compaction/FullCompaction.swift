@@ -67,7 +67,7 @@ extension Engine {
           while try flushOldest() {}
           return true
         }
-        retire([])
+        install()
         return ledger.version.levels.joined().map(\.metadata)
           .reduce(0) { $0 + (rest.contains($1.number) ? $1.byteCount : 0) }
       }

@@ -6,6 +6,8 @@ struct EntryResolver {
   private let state: ReadState
   private let sequence: UInt64
   private let hasNoRanges: Bool
+  /// True when a range of keys is damaged, so that gaps between entries must be checked.
+  let hasDamage: Bool
 
   @inline(__always)
   init(_ engine: Engine, _ state: ReadState, at sequence: UInt64) {
@@ -13,6 +15,7 @@ struct EntryResolver {
     self.state = state
     self.sequence = sequence
     hasNoRanges = state.hasNoRanges
+    hasDamage = state.version.ranges.hasDamage
   }
 
   /// False for a key whose newest entry, this one, says that it has no value.
@@ -40,11 +43,8 @@ struct EntryResolver {
     if damaged > state.deletedSequence(key, at: sequence) { throw damage(at: key) }
   }
 
-  /// True when a range of keys is damaged, so that gaps between entries must be checked.
-  var hasDamage: Bool { state.version.ranges.hasDamage }
-
-  /// Throws `damagedRange` when entries with `lower <= key < upper`, or with any key from `lower` on,
-  /// may have been lost.
+  /// Throws `damagedRange` when entries with `lower <= key < upper`, or with any key from `lower`
+  /// on, may have been lost.
   func requireUndamaged(_ lower: Bytes, _ upper: Bytes?) throws(StorageError) {
     if let mark = state.version.ranges.firstDamage(from: lower, to: upper) { throw damage(mark) }
   }

@@ -102,6 +102,11 @@ enum JournalFormat {
     return writer.bytes
   }
 
+  /// True when the rest of a segment is no record by intention: a footer, or zeros written ahead.
+  static func isEnd(_ rest: RawBytes, seed: UInt32) -> Bool {
+    rest.isAllZero || indexOffset(footer: rest, seed: seed) != nil
+  }
+
   /// The offset of the index record, if `bytes` are a good footer.
   static func indexOffset(footer bytes: RawBytes, seed: UInt32) -> Int? {
     guard bytes.count == footerByteCount else { return nil }

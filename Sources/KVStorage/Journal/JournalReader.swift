@@ -82,7 +82,8 @@ struct JournalReader {
         do throws(StorageError) {
           record = try JournalRecord(raw, at: contents.endOffset, seed: seed, path: path)
         } catch {
-          if !isEnd(raw, contents.endOffset, seed) { contents.damage = error }
+          let rest = RawBytes(rebasing: raw[contents.endOffset...])
+          if !JournalFormat.isEnd(rest, seed: seed) { contents.damage = error }
           return
         }
         contents.durableSequence = max(contents.durableSequence, record.header.durableSequence)
@@ -91,12 +92,6 @@ struct JournalReader {
       }
     }
     return contents
-  }
-
-  /// True when what follows is no record by intention: a footer, or zeros written ahead.
-  private func isEnd(_ raw: RawBytes, _ offset: Int, _ seed: UInt32) -> Bool {
-    let rest = RawBytes(rebasing: raw[offset...])
-    return JournalFormat.indexOffset(footer: rest, seed: seed) != nil || rest.isAllZero
   }
 
   private func replay(

@@ -46,8 +46,7 @@ struct SegmentReader {
     try bytes.withRaw { (raw) throws(StorageError) in
       var offset = JournalFormat.headerByteCount
       while offset < raw.count {
-        let rest = RawBytes(rebasing: raw[offset...])
-        if JournalFormat.indexOffset(footer: rest, seed: seed) != nil || rest.isAllZero { return }
+        if JournalFormat.isEnd(RawBytes(rebasing: raw[offset...]), seed: seed) { return }
         let record = try JournalRecord(raw, at: offset, seed: seed, path: path)
         try body(record)
         offset = record.end

@@ -21,8 +21,7 @@ struct JournalReplay {
   }
 
   private let ledger: Ledger
-  private let directory: String
-  private let numbers: [FileNumber]
+  private let order: JournalOrder
   private var result: Result
   private var adopted: [Adopted] = []
   /// The last operation that is known to be durable.
@@ -31,25 +30,26 @@ struct JournalReplay {
 
   init(_ recovery: Recovery, _ ledger: Ledger) throws(StorageError) {
     self.ledger = ledger
-    directory = StorePaths.journalDirectory(recovery.root)
-    numbers = try recovery.segmentNumbers(.journal).filter { !($0 < ledger.journalNumber) }
+    order = JournalOrder(
+      directory: ledger.journalDirectory, fileSystem: ledger.fileSystem,
+      numbers: try recovery.segmentNumbers(.journal).filter { !($0 < ledger.journalNumber) })
     result = Result(last: ledger.flushedSequence)
     durable = ledger.flushedSequence.rawValue
   }
 
   /// Replays all segments and says what they held.
   ///
-  /// What follows the first torn record was never promised, so it is given up; see ``isVouched(_:_:)``.
+  /// What follows the first torn record was never promised, so it is given up; see
+  /// ``JournalOrder``.
   mutating func run(_ report: inout OpenReport) throws(StorageError) -> Result {
-    for (index, number) in numbers.enumerated() {
-      let path = StorePaths.segment(directory, number, .journal)
+    for (index, number) in order.numbers.enumerated() {
+      let path = order.path(index)
       let bytes = try ledger.fileSystem.readAll(path)
       let torn = try replay(bytes, number, index, path, &report)
       guard let torn else { continue }
       report.tornJournalByteCount += torn
-      for later in numbers[(index + 1)...] {
-        report.tornJournalByteCount += try ledger.fileSystem.size(
-          StorePaths.segment(directory, later, .journal))
+      for later in (index + 1)..<order.numbers.count {
+        report.tornJournalByteCount += try ledger.fileSystem.size(order.path(later))
       }
       break
     }
@@ -75,7 +75,7 @@ struct JournalReplay {
       let records = bytes[JournalFormat.headerByteCount..<segment.metadata.byteCount]
       try files.replaceFile(segment.path, contents: adopted.header.encode() + records)
     }
-    if !adopted.isEmpty { try files.syncDirectory(directory) }
+    if !adopted.isEmpty { try files.syncDirectory(order.directory) }
   }
 
   /// Replays one segment; returns how many of its bytes are torn, nil when it is whole.
@@ -83,7 +83,10 @@ struct JournalReplay {
     _ bytes: Bytes, _ number: FileNumber, _ index: Int, _ path: String, _ report: inout OpenReport
   ) throws(StorageError) -> Int? {
     let reader = JournalReader(path: path)
-    guard let (header, seed) = try reader.header(bytes, expecting: expected(number)) else {
+    guard
+      let (header, seed) = try reader.header(
+        bytes, expecting: order.expectedHeader(index, after: result.last))
+    else {
       let error = StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
       try requireTorn(error, index, bytes, seed: 0, from: 0)
       return bytes.count
@@ -104,14 +107,16 @@ struct JournalReplay {
       let metadata = SegmentMetadata(
         number: number, kind: .journal, byteCount: isSealed ? bytes.count : contents.endOffset,
         valueCount: values.count, valueByteCount: values.byteCount)
-      let segment = Segment(metadata, directory: directory, fileSystem: ledger.fileSystem)
+      let segment = Segment(metadata, directory: order.directory, fileSystem: ledger.fileSystem)
       result.segments.append(segment)
       adopted.append(
         Adopted(
           segment: segment, header: header,
           isHeaderGood: bytes.starts(with: header.encode()), last: contents.lastSequence.rawValue))
     }
-    guard let damage = contents.damage, try !isFollowed(index) else { return nil }
+    guard let damage = contents.damage, try !order.isFollowed(index, after: result.last) else {
+      return nil
+    }
     try requireTorn(damage, index, bytes, seed: seed, from: contents.endOffset)
     return bytes.count - contents.endOffset
   }
@@ -136,36 +141,13 @@ struct JournalReplay {
     return false
   }
 
-  /// The header that a segment must have if nothing before it is lost.
-  private func expected(_ number: FileNumber) -> JournalFormat.Header {
-    JournalFormat.Header(number: number, firstSequence: result.last.advanced(by: 1))
-  }
-
-  // MARK: Torn or damaged
-
-  /// True when the next segment goes on where this one ends: then only its index is damaged, which
-  /// says nothing that the records do not.
-  private func isFollowed(_ index: Int) throws(StorageError) -> Bool {
-    guard index + 1 < numbers.count else { return false }
-    let path = StorePaths.segment(directory, numbers[index + 1], .journal)
-    let bytes = try ledger.fileSystem.readAll(path)
-    return (try? JournalReader(path: path).header(bytes)) == expected(numbers[index + 1])
-  }
-
-  /// Throws the error unless it can be a torn write: no record after it may have been appended when
-  /// the next operation was already durable.
+  /// Throws the error unless it can be a torn write.
   private func requireTorn(
     _ error: StorageError, _ index: Int, _ bytes: Bytes, seed: UInt32, from offset: Int
   ) throws(StorageError) {
-    let next = result.last.rawValue + 1
-    var durable = JournalReader(path: "").durableSequence(bytes, seed: seed, from: offset)
-    for number in numbers[(index + 1)...] where durable < next {
-      let path = StorePaths.segment(directory, number, .journal)
-      let bytes = try ledger.fileSystem.readAll(path)
-      durable = JournalReader(path: path).durableSequence(
-        bytes, seed: JournalFormat.seed(bytes[...]), from: 0)
-    }
-    guard durable < next else { throw error }
+    let isVouched = try order.isVouched(
+      index, bytes, seed: seed, from: offset, after: result.last)
+    if isVouched { throw error }
   }
 
   // MARK: Applying

@@ -98,17 +98,18 @@ struct RangeMarks: Sendable {
   }
 
   let marks: [RangeMark]
+  /// True when one of them says that entries may be lost.
+  let hasDamage: Bool
   private let pieces: [Piece]
 
   init(_ marks: [RangeMark] = []) {
     self.marks = marks
+    hasDamage = marks.contains { $0.kind == .damaged }
     pieces = RangeMarks.pieces(marks)
   }
 
   @inline(__always)
   var isEmpty: Bool { pieces.isEmpty }
-
-  var hasDamage: Bool { marks.contains { $0.kind == .damaged } }
 
   /// The operations up to which the key counts as deleted, and up to which it may be lost.
   func sequences(_ key: RawBytes) -> (deleted: UInt64, damaged: UInt64) {

@@ -18,9 +18,11 @@ extension Engine {
     defer { isCollectionWaiting.store(collector.isWaiting, ordering: .relaxed) }
     // Writers that keep flushes coming must not starve the collection, or the disk fills.
     isCollectionNext.toggle()
-    if isCollectionNext, try collector.turn(self) { return true }
+    let collectsFirst = isCollectionNext
+    if collectsFirst, try collector.turn(self) { return true }
     if try flushOldest() { return true }
     if try compact() { return true }
+    if collectsFirst { return false }
     return try collector.turn(self)
   }
 
@@ -59,6 +61,8 @@ extension Engine {
   }
 
   /// Lets reads see the ledger's version, and lets stalled writers look again.
+  ///
+  /// No read that begins now looks into the segments retired, which the manifest does not name.
   func install(flushed: SealedMemtable? = nil, retired: [Segment] = []) {
     let version = ledger.version
     state.withLock { state in
@@ -83,9 +87,6 @@ extension Engine {
       state = state.replacing(segments: segments)
     }
   }
-
-  /// No read that begins now looks into these segments, which the manifest does not name any more.
-  func retire(_ segments: [Segment]) { install(retired: segments) }
 
   /// Removes the files that neither the manifest nor any reader refers to.
   ///

@@ -12,8 +12,6 @@ extension Engine {
   func sealMemtable() throws(StorageError) {
     try startSegment()
     installActive(Memtable(seed: writer.journal.header.number.rawValue))
-    writer.isWorkRequested = true
-    writeLock.broadcast(.work)
   }
 
   /// Ends the journal's segment and starts the next.

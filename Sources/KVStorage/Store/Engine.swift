@@ -26,7 +26,7 @@ final class Engine: @unchecked Sendable {
   let writeLock = Monitor()
   let ledger: Ledger
   let collector: GarbageCollector
-  /// Guarded by the background lock, as are the next two.
+  /// Guarded by the background lock, as is the next.
   var obsoleteSegments: [Segment] = []
   var isCollectionNext = false
   /// Bytes of the segments in the manifest.

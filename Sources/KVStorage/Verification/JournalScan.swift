@@ -58,7 +58,10 @@ final class JournalScan {
     let path = segments[index].path
     let bytes = try recovery.fileSystem.readAll(path)
     let reader = JournalReader(path: path)
-    guard let (header, seed) = try reader.header(bytes, expecting: expected(index)) else {
+    guard
+      let (header, seed) = try reader.header(
+        bytes, expecting: order.expectedHeader(index, after: last))
+    else {
       let error = StorageError(.malformed, "the segment's header is cut", path: path, offset: 0)
       return try end(error, index, bytes, seed: 0, from: 0)
     }
@@ -85,7 +88,7 @@ final class JournalScan {
     SegmentVerifier(path: path, number: number, kind: .journal, log: log)
       .run(Bytes(bytes[..<end]), seed: seed, badHeader: isTorn ? .torn : .damage)
     guard let damage = contents.damage else { return true }
-    if try isFollowed(index) {
+    if try order.isFollowed(index, after: last) {
       let isDamage = try isVouched(index, bytes, seed: seed, from: contents.endOffset)
       log.add(damage, isDamage ? .damage : .torn)
       return true
@@ -115,30 +118,15 @@ final class JournalScan {
     return false
   }
 
-  /// True when a record from an offset of a segment on says that the operation after `last` was durable.
   private func isVouched(
     _ index: Int, _ bytes: Bytes, seed: UInt32, from offset: Int
   ) throws(StorageError) -> Bool {
-    let next = last.rawValue + 1
-    var durable = JournalReader(path: "").durableSequence(bytes, seed: seed, from: offset)
-    for segment in segments[(index + 1)...] where durable < next {
-      let bytes = try recovery.fileSystem.readAll(segment.path)
-      durable = JournalReader(path: segment.path).durableSequence(
-        bytes, seed: JournalFormat.seed(bytes[...]), from: 0)
-    }
-    return durable >= next
+    try order.isVouched(index, bytes, seed: seed, from: offset, after: last)
   }
 
-  /// True when the next segment goes on where this one ends, so that only its index is damaged.
-  private func isFollowed(_ index: Int) throws(StorageError) -> Bool {
-    guard index + 1 < segments.count else { return false }
-    let path = segments[index + 1].path
-    let bytes = try recovery.fileSystem.readAll(path)
-    return (try? JournalReader(path: path).header(bytes)) == expected(index + 1)
-  }
-
-  /// The header that a segment must have if nothing before it is lost.
-  private func expected(_ index: Int) -> JournalFormat.Header {
-    JournalFormat.Header(number: segments[index].number, firstSequence: last.advanced(by: 1))
+  private var order: JournalOrder {
+    JournalOrder(
+      directory: StorePaths.journalDirectory(recovery.root), fileSystem: recovery.fileSystem,
+      numbers: segments.map(\.number))
   }
 }
