@@ -52,8 +52,14 @@ extension Simulation {
     if world.nodes[node].isRunning, isAlone(node),
       let other = members.first(where: { $0 != node && world.nodes[$0].isRunning })
     {
-      _ = send(.join(world.nodes[other].member.endpoint), to: node)
       world.probes.count("sim: rejoin without data")
+      let name = world.nodes[node].member.name
+      let view = world.nodes[other].shards.first?.shard.view
+      if view?.isAvailable(world.nodes[node].member.id) == false {
+        // Were it the claimant, nobody could take it back before another is.
+        _ = send(.down(name), to: other)
+      }
+      _ = send(.join(world.nodes[other].member.endpoint), to: node)
     }
     guard !world.nodes[node].isRunning || isAlone(node) else { return }
     world.plan(.rejoin(node: node), after: 2 * Self.second)

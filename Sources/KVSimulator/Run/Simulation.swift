@@ -71,7 +71,7 @@ public struct Simulation {
     self.seed = seed
     self.options = options
     var random = SeededRandom(seed: StableHash.mix(seed))
-    let drawn = Workload.allCases[random.below(Workload.allCases.count)]
+    let drawn = Workload.draw(&random)
     workload = options.workload ?? drawn
     settings = RunSettings(workload: workload, options: options, random: &random)
     world = World(settings: settings, random: &random, sink: trace)

@@ -1,3 +1,5 @@
+import KVBase
+
 /// What the clients of a run do.
 public enum Workload: String, Sendable, CaseIterable {
   /// Puts with and without a context, and reads, of few keys, with options of all kinds.
@@ -18,6 +20,13 @@ public enum Workload: String, Sendable, CaseIterable {
   case disks
   /// A little of everything.
   case mixed
+
+  /// The workload of a run that names none: each as likely as the other, but for costly ones.
+  static func draw(_ random: inout SeededRandom) -> Workload {
+    let usual = allCases.filter { !$0.isCrowded }
+    let drawn = usual[random.below(usual.count)]
+    return random.chance(0.01) ? .crowd : drawn
+  }
 
   /// True when nodes join and leave during the run.
   var changesMembership: Bool { self == .membership || self == .crowd || self == .mixed }

@@ -150,11 +150,11 @@ struct World {
       place = to
     case .flush, .backgroundWork, .disconnection, .boot, .late, .due: return false
     }
-    let node = nodes[place.node]
-    guard max(node.slowUntil, node.busyUntil) > time else { return false }
-    let isSwamped = node.busyUntil > time + Self.backlogLimit || node.slowUntil <= time
+    let (slow, busy) = (nodes[place.node].slowUntil, nodes[place.node].busyUntil)
+    guard max(slow, busy) > time else { return false }
+    let isSwamped = busy > time + Self.backlogLimit || slow <= time
     let cost = isSwamped ? 1_000 : UInt64(diskRandom.below(Int(Self.slowCost)))
-    nodes[place.node].busyUntil = max(node.busyUntil, time) + cost
+    nodes[place.node].busyUntil = max(busy, time) + cost
     queue.schedule(.late(event), at: nodes[place.node].busyUntil)
     return true
   }
@@ -244,16 +244,17 @@ struct World {
   }
 
   private mutating func fireTimer(_ place: ShardPlace) {
-    let node = nodes[place.node]
-    guard node.shards[place.shard].wakeTime <= time else { return }
+    // No copies of nodes here: changing one that has a copy copies all its shards.
+    guard nodes[place.node].shards[place.shard].wakeTime <= time else { return }
     nodes[place.node].shards[place.shard].wakeTime = .max
-    guard node.clock.now(at: time).instant >= node.shards[place.shard].shard.nextDeadline else {
+    let deadline = nodes[place.node].shards[place.shard].shard.nextDeadline
+    guard nodes[place.node].clock.now(at: time).instant >= deadline else {
       scheduleTimer(place)
       return
     }
-    if node.shards[place.shard].latestTimer == time {
+    if nodes[place.node].shards[place.shard].latestTimer == time {
       nodes[place.node].shards[place.shard].timersAtOnce += 1
-      if node.shards[place.shard].timersAtOnce > 100 {
+      if nodes[place.node].shards[place.shard].timersAtOnce > 100 {
         fail(.world, "the timer of n\(place.node)/\(place.shard) is due again and again at \(time)")
         return
       }
