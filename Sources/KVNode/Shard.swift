@@ -92,7 +92,11 @@ public struct Shard {
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
-  public var nextDeadline: Instant {
+  ///
+  /// Stored, not computed: whoever asks after each event must not copy the shard for it.
+  public private(set) var nextDeadline = Instant.distantFuture
+
+  private var earliestDeadline: Instant {
     switch phase {
     case .stopped: return .distantFuture
     // Membership takes nothing in before the shard serves.
@@ -120,6 +124,7 @@ public struct Shard {
     drainInbox()
     effects.append(contentsOf: outbox)
     outbox.removeAll(keepingCapacity: true)
+    nextDeadline = earliestDeadline
   }
 
   mutating func take(_ event: ShardEvent) {
