@@ -54,6 +54,8 @@ public struct Shard {
   var membership: Membership?
   /// What must be synced for the membership's state to survive a crash.
   var membershipSequence: UInt64 = 0
+  /// The membership's state while the store does not take it.
+  var unsavedMembership: Bytes?
   /// The number of the latest view, counted by shard 0; 0 for none.
   var viewNumber: UInt64 = 0
   var isEpochDurable = false
@@ -90,7 +92,11 @@ public struct Shard {
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
-  public var nextDeadline: Instant {
+  ///
+  /// Stored, not computed: whoever asks after each event must not copy the shard for it.
+  public private(set) var nextDeadline = Instant.distantFuture
+
+  private var earliestDeadline: Instant {
     switch phase {
     case .stopped: return .distantFuture
     // Membership takes nothing in before the shard serves.
@@ -118,6 +124,7 @@ public struct Shard {
     drainInbox()
     effects.append(contentsOf: outbox)
     outbox.removeAll(keepingCapacity: true)
+    nextDeadline = earliestDeadline
   }
 
   mutating func take(_ event: ShardEvent) {
