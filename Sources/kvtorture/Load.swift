@@ -146,21 +146,22 @@ final class Load: Sendable {
   ///
   /// - Returns: the keys that could not be read in time.
   func check(within limit: Duration) async -> [Int] {
-    let next = Atomic(0)
-    let unread = Mutex<[Int]>([])
+    let next = KeyCounter()
     let deadline = ContinuousClock.now + limit
-    await withTaskGroup { group in
+    return await withTaskGroup(of: [Int].self) { group in
       for _ in 0..<32 {
         group.addTask {
-          while true {
-            let key = next.wrappingAdd(1, ordering: .relaxed).oldValue
-            guard key < self.keyCount else { return }
-            if await !self.check(key, until: deadline) { unread.withLock { $0.append(key) } }
+          var unread: [Int] = []
+          while let key = next.take(below: self.keyCount) {
+            if await !self.check(key, until: deadline) { unread.append(key) }
           }
+          return unread
         }
       }
+      var all: [Int] = []
+      for await part in group { all += part }
+      return all.sorted()
     }
-    return unread.withLock { $0.sorted() }
   }
 
   private func check(_ key: Int, until deadline: ContinuousClock.Instant) async -> Bool {
@@ -177,5 +178,15 @@ final class Load: Sendable {
         await backOff(error)
       }
     }
+  }
+}
+
+/// Hands out the keys, each to one task.
+private final class KeyCounter: Sendable {
+  private let next = Atomic(0)
+
+  func take(below limit: Int) -> Int? {
+    let key = next.wrappingAdd(1, ordering: .relaxed).oldValue
+    return key < limit ? key : nil
   }
 }

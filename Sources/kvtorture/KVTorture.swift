@@ -2,6 +2,7 @@ import ArgumentParser
 import KVClient
 
 /// A load on a real cluster that knows what was acknowledged; `scripts/torture` gives the orders.
+@main
 struct KVTorture: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kvtorture",
@@ -33,7 +34,7 @@ struct KVTorture: AsyncParsableCommand {
     configuration.connectTimeout = .seconds(1)
     let load = Load(client: KVClient(configuration: configuration), keyCount: keys)
     try await prepare(load)
-    print("READY", terminator: "\n")
+    say("READY")
     let clients = clients
     let seed = seed
     let work = Task { await load.run(clients: clients, seed: seed) }
@@ -52,9 +53,9 @@ struct KVTorture: AsyncParsableCommand {
     load.stop()
     await work.value
     count(load, "in all")
-    for violation in load.history.violations.prefix(50) { print(violation) }
+    for violation in load.history.violations.prefix(50) { say(violation) }
     let violations = load.history.violations.count
-    print("RESULT \(violations == 0 ? "clean" : "\(violations) VIOLATIONS")")
+    say("RESULT \(violations == 0 ? "clean" : "\(violations) VIOLATIONS")")
     if violations > 0 { throw ExitCode(1) }
   }
 
@@ -62,7 +63,7 @@ struct KVTorture: AsyncParsableCommand {
     for attempt in 1... {
       do throws(KVClientError) { return try await load.prepare() } catch {
         guard attempt < 20 else {
-          print("the cluster does not answer: \(error)")
+          say("the cluster does not answer: \(error)")
           throw ExitCode(2)
         }
         try? await Task.sleep(for: .milliseconds(500))
@@ -89,23 +90,20 @@ struct KVTorture: AsyncParsableCommand {
     let counts = load.history.counts
     load.resume()
     let verdict = found == 0 && unread.isEmpty ? "ok" : "FAILED"
-    print(
+    say(
       "CHECK \(verdict) \(name): \(counts.acknowledged) acknowledged writes, "
         + "\(found - before) new violations, \(unread.count) of \(keys) keys unreadable")
-    if !unread.isEmpty { print("  last failure: \(load.lastFailure)") }
-    for violation in load.history.violations.dropFirst(before).prefix(5) { print("  \(violation)") }
+    if !unread.isEmpty { say("  last failure: \(load.lastFailure)") }
+    for violation in load.history.violations.dropFirst(before).prefix(5) { say("  \(violation)") }
   }
 
   private func count(_ load: Load, _ name: String) {
     let counts = load.counts
     let pause = counts.longestPause.components.seconds
-    print(
+    say(
       "COUNT \(name): \(counts.reads) reads, \(counts.writes) writes acknowledged, "
         + "\(counts.unknownWrites) unknown, \(counts.failedWrites) refused, "
         + "\(counts.failedReads) reads failed, longest pause \(pause) s, "
         + "last failure: \(load.lastFailure)")
   }
 }
-
-setUpOutput()
-await KVTorture.main()
