@@ -69,6 +69,8 @@ public struct Shard {
   var puts: [OperationID: PutOperation] = [:]
   var forwards: [OperationID: ForwardOperation] = [:]
   var listings: [OperationID: ListOperation] = [:]
+  /// What hedged reads may still spend; see ``hedgeDue(_:)``.
+  var hedgeCredit = 100
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -211,6 +213,7 @@ public struct Shard {
       switch deadline {
       case .tick: tick()
       case .get(let operation): getDue(operation)
+      case .hedge(let operation): hedgeDue(operation)
       case .put(let operation): putDue(operation)
       case .forward(let operation): forwardDue(operation)
       case .listing(let operation): listingDue(operation)
@@ -266,7 +269,7 @@ extension Shard {
   func isLive(_ deadline: Deadline) -> Bool {
     switch deadline {
     case .tick, .stop: true
-    case .get(let operation): gets[operation] != nil
+    case .get(let operation), .hedge(let operation): gets[operation] != nil
     case .put(let operation): puts[operation] != nil
     case .forward(let operation): forwards[operation] != nil
     case .listing(let operation): listings[operation] != nil

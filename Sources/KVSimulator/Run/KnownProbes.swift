@@ -3,7 +3,8 @@ public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
     "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
-    "handoff failed", "handoff given up", "handoff removal skipped", "hint stored",
+    "handoff failed", "handoff given up", "handoff removal skipped", "hedged read",
+    "hint stored",
     "put sent again or to a fallback", "read repair", "resumed after a full disk",
     "write forwarded during transfer",
   ]
