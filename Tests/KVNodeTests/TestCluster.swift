@@ -26,6 +26,8 @@ final class TestCluster {
   var view: ClusterView
   var faults = Faults()
   var isolated: Set<NodeID> = []
+  /// While true, batches of handoffs get lost.
+  var blockHandoff = false
   private(set) var shards: [Address: Shard] = [:]
   private(set) var stores: [Address: LSMReplicaStore] = [:]
   private(set) var replies: [RequestID: [ClientReply]] = [:]
@@ -246,6 +248,7 @@ final class TestCluster {
     let isLocal = from.node == target.node
     if !isLocal, isolated.contains(from.node) || isolated.contains(target.node) { return }
     if !isLocal, random.chance(faults.drop) { return }
+    if blockHandoff, case .handoff? = try? PeerMessage(decoding: bytes) { return }
     let copies = !isLocal && random.chance(faults.duplicate) ? 2 : 1
     for _ in 0..<copies {
       let delay = isLocal ? 5 : UInt64(50 + random.below(faults.maximumDelay))

@@ -46,6 +46,12 @@ public struct Vnodes {
     public var objectBytes: Int
     /// The most siblings.
     public var siblings: Int
+    /// An object above this many bytes is worth a warning.
+    public var warnObjectBytes = Int.max
+    /// More siblings than this are worth a warning.
+    public var warnSiblings = Int.max
+    /// How long a vnode remembers what it has buried.
+    public var graveMemory: Duration = .seconds(86_400)
     /// The longest type, bucket and key together; keys are escaped on disk and may double.
     public var nameBytes = 100_000
 
@@ -64,12 +70,18 @@ public struct Vnodes {
     public var sequence: UInt64
     /// False when what was stored already said all that the write said.
     public var isChanged: Bool
+    /// What an operator should know about the object, such as that it has many siblings.
+    public var warning: String?
   }
 
   /// Where the vnodes keep their objects.
   public let store: any ReplicaStore
-  private var identities: VnodeIdentities
-  private let limits: Limits
+  /// The time of the step under way.
+  public var wallClock = WallClock(microseconds: 0)
+  /// What the buckets say about the life of their contents.
+  public var rules = BucketRules.none
+  var identities: VnodeIdentities
+  let limits: Limits
 
   /// The vnodes over `store`.
   public init(store: any ReplicaStore, identities: VnodeIdentities, limits: Limits) {
@@ -82,9 +94,12 @@ public struct Vnodes {
   public func read(_ key: ObjectKey, in partition: PartitionID, byteLimit: Int) -> ReplicaReading {
     do throws(ReplicaStoreFailure) {
       if byteLimit == 0 {
-        return try store.head(key, in: partition).map { .head($0) } ?? .notFound
+        if let head = try store.head(key, in: partition) { return .head(head) }
+        return try readGrave(key, in: partition)
       }
-      guard let bytes = try store.object(key, in: partition) else { return .notFound }
+      guard let bytes = try store.object(key, in: partition) else {
+        return try readGrave(key, in: partition)
+      }
       guard bytes.count > byteLimit else { return .whole(bytes) }
       guard let headByteCount = try? KVObject.headByteCount(of: bytes) else {
         throw ClusterError.malformedObject(partition, "no head")
@@ -102,31 +117,65 @@ public struct Vnodes {
     do throws(ReplicaStoreFailure) {
       var object = try load(write.key, in: partition).object
       if let refusal = refusal(of: write, over: object) { return .failure(refusal) }
+      let life = rules.life(in: write.key.bucket, at: wallClock)
+      var changes: [ReplicaChange] = []
       if write.asIs {
         object = object.merging(Self.asIs(write))
       } else {
-        let actor = try identities.identity(of: partition, in: store)
-        guard max(object.clock[actor], write.context[actor]) < VersionVector.counterLimit else {
-          return .failure(.tooLarge("the context counts too many events"))
-        }
-        let context = write.replacesAll ? object.clock.merging(write.context) : write.context
-        let content = stamped(write, over: object, by: actor, at: now)
-        object.write(content, context: context, by: actor)
+        changes += try perform(write, on: &object, in: partition, life, at: now)
       }
       if !write.keepsSiblings { object.keepNewestSibling() }
       if let refusal = excess(object) { return .failure(refusal) }
+      guard !object.siblings.isEmpty else {
+        // An event with a clock of its own that has been here, and was deleted since.
+        return .success(
+          Stored(
+            encoded: object.encoded().bytes, sequence: store.sequences.applied, isChanged: false))
+      }
       let (encoded, headByteCount) = object.encoded()
       guard encoded.count <= limits.objectBytes else {
         return .failure(
           .tooLarge("an object of \(encoded.count) bytes, over \(limits.objectBytes)"))
       }
-      let sequence = try store.apply([
-        .put(write.key, partition, encoded: encoded, headByteCount: headByteCount)
-      ])
-      return .success(Stored(encoded: encoded, sequence: sequence, isChanged: true))
+      changes.append(
+        .put(
+          write.key, partition, encoded: encoded, headByteCount: headByteCount,
+          expiry: life?.expiry(of: object)))
+      let sequence = try store.apply(changes)
+      return .success(
+        Stored(
+          encoded: encoded, sequence: sequence, isChanged: true,
+          warning: warning(about: object, encoded.count)))
     } catch {
       return .failure(.storage(error.description))
     }
+  }
+
+  /// Adds the write's event to the object; the changes belong in the batch that stores it.
+  private mutating func perform(
+    _ write: CoordinatedWrite, on object: inout KVObject, in partition: PartitionID,
+    _ life: BucketRules.Life?, at now: Now
+  ) throws(ReplicaStoreFailure) -> [ReplicaChange] {
+    var changes: [ReplicaChange] = []
+    var actor = try identities.identity(of: partition, in: store)
+    var floor = try identities.floor(of: partition, in: store)
+    if max(object.clock[actor], floor) >= VersionVector.counterLimit {
+      changes.append(try identities.renew(partition, in: store))
+      actor = try identities.identity(of: partition, in: store)
+      floor = 0
+    }
+    // Nobody can have seen events of this vnode that it has not counted: a context that says so was
+    // forged or belongs to another key, and must not decide what is counted next.
+    var context = write.context.capping(actor, at: max(object.clock[actor], floor))
+    if write.replacesAll { context = object.clock.merging(context) }
+    let content = stamped(write, over: object, by: actor, at: now, life)
+    let dot = object.write(content, context: context, by: actor, above: floor)
+    if life?.secondsToLive != nil,
+      let change = try identities.raiseFloor(of: partition, to: dot.counter, in: store)
+    {
+      changes.append(change)
+    }
+    return changes
   }
 
   /// Merges an object that another vnode sent into what the vnode of `partition` holds.
@@ -141,7 +190,9 @@ public struct Vnodes {
           Stored(encoded: merged.encoded, sequence: store.sequences.applied, isChanged: false))
       }
       let sequence = try store.apply([change])
-      return .success(Stored(encoded: merged.encoded, sequence: sequence, isChanged: true))
+      return .success(
+        Stored(
+          encoded: merged.encoded, sequence: sequence, isChanged: true, warning: merged.warning))
     } catch {
       return .failure(.storage(error.description))
     }
@@ -191,14 +242,17 @@ public struct Vnodes {
 }
 
 extension Vnodes {
+  /// What the vnode knows of the key: the stored object, else what its grave remembers.
   private func load(
     _ key: ObjectKey, in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> (object: KVObject, encoded: Bytes?) {
-    guard let bytes = try store.object(key, in: partition) else { return (KVObject(), nil) }
-    return (try decode(bytes, in: partition), bytes)
+    if let bytes = try store.object(key, in: partition) {
+      return (try decode(bytes, in: partition), bytes)
+    }
+    return (try buried(key, in: partition) ?? KVObject(), nil)
   }
 
-  private func decode(
+  func decode(
     _ bytes: Bytes, in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> KVObject {
     do {
@@ -210,18 +264,34 @@ extension Vnodes {
 
   private func mergeChange(
     _ encoded: Bytes, of key: ObjectKey, in partition: PartitionID, keepsSiblings: Bool
-  ) throws(ReplicaStoreFailure) -> (encoded: Bytes, change: ReplicaChange?) {
-    let incoming = try decode(encoded, in: partition)
+  ) throws(ReplicaStoreFailure) -> (encoded: Bytes, change: ReplicaChange?, warning: String?) {
+    var incoming = try decode(encoded, in: partition)
+    let life = rules.life(in: key.bucket, at: wallClock)
+    let held = incoming.siblings.count
+    if let life { incoming.forget(where: life.isDead) }
     let stored = try load(key, in: partition)
-    if let bytes = stored.encoded, bytes == encoded { return (bytes, nil) }
+    if let bytes = stored.encoded, bytes == encoded { return (bytes, nil, nil) }
     var object = stored.object.merging(incoming)
     if !keepsSiblings { object.keepNewestSibling() }
     guard object.clock.entries.count <= VersionVector.entryLimit else {
       throw ClusterError.malformedObject(partition, "the merged clock has too many entries")
     }
-    if let bytes = stored.encoded, object == stored.object { return (bytes, nil) }
+    let isBuried = stored.encoded == nil && !stored.object.isEmpty
+    if object == stored.object, stored.encoded != nil || isBuried {
+      return (stored.encoded ?? encoded, nil, nil)
+    }
     let (bytes, headByteCount) = object.encoded()
-    return (bytes, .put(key, partition, encoded: bytes, headByteCount: headByteCount))
+    guard object.siblings.isEmpty else {
+      let expiry = life?.expiry(of: object)
+      return (
+        bytes,
+        .put(key, partition, encoded: bytes, headByteCount: headByteCount, expiry: expiry),
+        warning(about: object, bytes.count)
+      )
+    }
+    // What is dead by its bucket's rules needs no grave: the rules keep it away.
+    if stored.encoded == nil, held > 0 || object.isEmpty { return (bytes, nil, nil) }
+    return (bytes, burial(of: key, in: partition, object.clock), nil)
   }
 
   private func refusal(of write: CoordinatedWrite, over object: KVObject) -> RequestFailure? {
@@ -233,6 +303,14 @@ extension Vnodes {
     if write.ifNoneMatch, !object.isEmpty, !object.isDeleted { return .matchFound }
     if write.ifNotModified, !write.context.descends(object.clock) { return .modified }
     return nil
+  }
+
+  private func warning(about object: KVObject, _ byteCount: Int) -> String? {
+    if object.siblings.count > limits.warnSiblings {
+      return "has \(object.siblings.count) siblings, over \(limits.warnSiblings)"
+    }
+    guard byteCount > limits.warnObjectBytes else { return nil }
+    return "takes \(byteCount) bytes, over \(limits.warnObjectBytes)"
   }
 
   private func excess(_ object: KVObject) -> RequestFailure? {
@@ -251,13 +329,17 @@ extension Vnodes {
   /// is later than that of everything the coordinator holds: a clock that lags behind another
   /// node's must not make an accepted write disappear.
   private func stamped(
-    _ write: CoordinatedWrite, over object: KVObject, by actor: VnodeID, at now: Now
+    _ write: CoordinatedWrite, over object: KVObject, by actor: VnodeID, at now: Now,
+    _ life: BucketRules.Life?
   ) -> Content {
     var content = write.content
     content.lastModified = now.wallClock
-    if !write.keepsSiblings,
+    if let dropTime = life?.dropTime, content.lastModified <= dropTime {
+      content.lastModified = WallClock(microseconds: dropTime.microseconds + 1)
+    }
+    if !write.keepsSiblings || (life?.secondsToLive != nil && content.isTombstone),
       let latest = object.siblings.map(\.content.lastModified.microseconds).max(),
-      latest >= now.wallClock.microseconds, latest < UInt64.max
+      latest >= content.lastModified.microseconds, latest < UInt64.max
     {
       content.lastModified = WallClock(microseconds: latest + 1)
     }
