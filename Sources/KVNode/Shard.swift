@@ -54,6 +54,8 @@ public struct Shard {
   var membership: Membership?
   /// What must be synced for the membership's state to survive a crash.
   var membershipSequence: UInt64 = 0
+  /// The membership's state while the store does not take it.
+  var unsavedMembership: Bytes?
   /// The number of the latest view, counted by shard 0; 0 for none.
   var viewNumber: UInt64 = 0
   var isEpochDurable = false

@@ -12,10 +12,14 @@ struct WorkerPool {
     var start = ContinuousClock.now
     var probes = ProbeCounts()
     var failure: SimulationFailure?
+    var size = RunSize()
   }
 
+  /// The processors of this machine.
+  static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
   /// A seed that takes longer than this has hung; a run takes a fraction of a second.
-  private static let patience = Duration.seconds(120)
+  private static let patience = Duration.seconds(300)
 
   private let range: SeedRange
   private let jobs: Int
@@ -98,9 +102,11 @@ struct WorkerPool {
       processes[index].failure = nil
     case .probe(let name, let count): processes[index].probes.count(name, count)
     case .failure(let failure): processes[index].failure = failure
+    case .size(let size): processes[index].size = size
     case .done(var report):
       report.probes = processes[index].probes
       report.failure = processes[index].failure
+      report.size = processes[index].size
       processes[index].running = nil
       outcomes.reports.append(report)
     }
@@ -113,10 +119,12 @@ struct WorkerPool {
     while waitpid(process.identifier, &status, 0) < 0, errno == EINTR {}
     if let seed = process.running {
       let signal = status & 0x7F
-      outcomes.crashes.append(RunOutcomes.Crash(seed: seed, signal: Int(signal)))
+      outcomes.crashes.append(
+        RunOutcomes.Crash(seed: seed, signal: Int(signal), arguments: arguments))
       start(from: process.next)
     } else if status != 0, process.next <= range.last {
-      outcomes.crashes.append(RunOutcomes.Crash(seed: process.next, signal: 0))
+      outcomes.crashes.append(
+        RunOutcomes.Crash(seed: process.next, signal: 0, arguments: arguments))
     }
   }
 }
@@ -126,6 +134,7 @@ struct RunOutcomes {
   struct Crash {
     var seed: UInt64
     var signal: Int
+    var arguments: [String]
   }
 
   var reports: [RunReport] = []

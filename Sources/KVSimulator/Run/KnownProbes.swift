@@ -4,16 +4,20 @@ public enum KnownProbes {
   public static let shards = [
     "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
     "handoff failed", "handoff given up", "handoff removal skipped", "hint stored",
-    "put sent again or to a fallback", "read repair", "write forwarded during transfer",
+    "put sent again or to a fallback", "read repair", "resumed after a full disk",
+    "write forwarded during transfer",
   ]
 
   /// What the simulator itself counts.
   static let simulator =
     [
-      "sim: background work in a store", "sim: join during the storm", "sim: journal replayed",
-      "sim: leave during the storm", "sim: read held against a quorum", "sim: siblings read",
-      "sim: torn journal recovered",
+      "sim: background work in a store", "sim: damage found by a scrub",
+      "sim: damage found by a store", "sim: flush failed on a full disk",
+      "sim: join during the storm", "sim: journal replayed", "sim: leave during the storm",
+      "sim: read held against a quorum", "sim: rejoin without data", "sim: rot without damage",
+      "sim: siblings read", "sim: start put off by a full disk", "sim: torn journal recovered",
     ] + FaultKind.allCases.map { "sim: fault \($0)" }
+    + RarePath.allCases.map { "sim: rare path \($0)" }
 
   /// All names, sorted.
   public static let names = (shards + simulator).sorted()
