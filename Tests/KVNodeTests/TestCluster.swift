@@ -26,6 +26,8 @@ final class TestCluster {
   var view: ClusterView
   var faults = Faults()
   var isolated: Set<NodeID> = []
+  /// While false, clients take no part of their listings.
+  var takesListings = true
   /// While true, batches of handoffs get lost.
   var blockHandoff = false
   private(set) var shards: [Address: Shard] = [:]
@@ -35,6 +37,10 @@ final class TestCluster {
   private(set) var probes: [String: Int] = [:]
   private(set) var logs: [String] = []
   private(set) var stopped: Set<Address> = []
+  /// Flushes that have ended, by shard.
+  private(set) var flushes: [Address: Int] = [:]
+  /// While true, no flush comes to an end.
+  var holdsFlushes = false
   var configure: (inout ShardConfiguration) -> Void = { _ in }
   var clock: UInt64 = 1_000_000_000
   private var files: [Address: CrashableFileSystem] = [:]
@@ -214,7 +220,12 @@ final class TestCluster {
 
   private func deliver(_ item: Item) throws {
     if case .synced(let sequence) = item.event {
-      try stores[item.target]?.store.sync(through: SequenceNumber(sequence))
+      if holdsFlushes { return enqueue(item.event, to: item.target, after: 1_000) }
+      if let store = stores[item.target]?.store, store.syncedSequence.rawValue < sequence {
+        flushes[item.target, default: 0] += 1
+        // One flush takes all that has been appended by then.
+        try store.sync(through: store.appendedSequence)
+      }
     }
     step(item.event, at: item.target)
   }
@@ -232,7 +243,11 @@ final class TestCluster {
       case .sendToEndpoint: break
       case .reply(let id, let reply, let isFinal):
         replies[id, default: []].append(reply)
-        if isFinal { finals[id, default: 0] += 1 }
+        if isFinal {
+          finals[id, default: 0] += 1
+        } else if takesListings {
+          enqueue(.listingTaken(id), to: address, after: 50)
+        }
       case .adminReply: break
       case .sync(let sequence):
         enqueue(.synced(through: sequence), to: address, after: UInt64(100 + random.below(1000)))

@@ -24,7 +24,7 @@ public struct Coverage: Sendable {
     public var cursor: ObjectKey?
   }
 
-  private struct Open: Sendable {
+  fileprivate struct Open: Sendable {
     var part: CoveragePlan.Part
     var cursor: ObjectKey?
     /// Vnodes that could not tell the part.

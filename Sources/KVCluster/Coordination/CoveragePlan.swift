@@ -1,3 +1,5 @@
+public import KVModel
+
 /// Which vnodes together hold every key of the ring, and which keys each of them is to tell.
 ///
 /// **Source**: reference section 4.8.
