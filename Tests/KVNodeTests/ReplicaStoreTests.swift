@@ -30,6 +30,9 @@ final class ModelReplicaStore: ReplicaStore {
       .map { Bytes($0.encoded.prefix($0.headByteCount)) }
   }
 
+  /// As after their expiry.
+  func forgetGraves() { graves = [:] }
+
   func grave(of key: ObjectKey, in partition: PartitionID) -> Bytes? { graves[key]?[partition] }
 
   func apply(_ changes: [ReplicaChange]) -> UInt64 {

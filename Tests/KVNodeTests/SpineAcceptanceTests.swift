@@ -175,7 +175,8 @@ import Testing
     let before = cluster.flushes.values.reduce(0, +)
     let ids = (0..<40).map { index in
       cluster.submit(
-        .put(key(index), context: VersionVector(), Content(value: [1]), PutOptions()), at: index % 5)
+        .put(key(index), context: VersionVector(), Content(value: [1]), PutOptions()), at: index % 5
+      )
     }
     try cluster.run(milliseconds: 150)
     #expect(ids.allSatisfy { cluster.replies[$0] == [.stored(KVObject())] })

@@ -26,6 +26,8 @@ final class TestCluster {
   var view: ClusterView
   var faults = Faults()
   var isolated: Set<NodeID> = []
+  /// By how much the wall clock of each node is ahead.
+  var clockSkewSeconds: [UInt64] = [0]
   /// While false, clients take no part of their listings.
   var takesListings = true
   /// While true, batches of handoffs get lost.
@@ -232,7 +234,11 @@ final class TestCluster {
 
   private func step(_ event: ShardEvent, at address: Address) {
     var effects: [ShardEffect] = []
-    shards[address]?.step(event, at: now, into: &effects)
+    let index = names.firstIndex { NodeID(name: $0) == address.node } ?? 0
+    var local = now
+    local.wallClock.microseconds += 1_000_000 * clockSkewSeconds[index % clockSkewSeconds.count]
+    files[address]?.setSecondsSinceEpoch(local.wallClock.microseconds / 1_000_000)
+    shards[address]?.step(event, at: local, into: &effects)
     perform(effects, of: address)
   }
 

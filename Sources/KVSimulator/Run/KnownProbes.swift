@@ -2,10 +2,12 @@
 public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
-    "dropped objects removed", "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
+    "dropped objects removed", "duplicate forward dropped", "epoch bump", "forward target lost",
+    "handed off objects removed",
     "handoff failed", "handoff given up", "handoff removal skipped", "hint stored",
     "listing refused by a former owner", "listing taken over after a refusal",
-    "listing taken over after silence", "put sent again or to a fallback", "read repair", "reap deferred",
+    "listing taken over after silence", "put sent again or to a fallback", "read repair",
+    "reap deferred",
     "resumed after a full disk", "tombstone repaired", "tombstones reaped",
     "write forwarded during transfer",
   ]

@@ -34,7 +34,8 @@ extension Simulation {
     var last = newest
     last.lastWriteWins = true
     return [
-      (Self.settledBucket, siblings), (Self.siblingsBucket, siblings), (Self.newestBucket, newest), (Self.lastWriteBucket, last),
+      (Self.settledBucket, siblings), (Self.siblingsBucket, siblings), (Self.newestBucket, newest),
+      (Self.lastWriteBucket, last),
     ]
   }
 
