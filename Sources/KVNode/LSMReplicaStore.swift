@@ -73,6 +73,9 @@ public final class LSMReplicaStore: ReplicaStore {
         mayHoldGraves = true
         batch.delete(KeyLayout.objectKey(key, partition))
         batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
+      case .remember(let key, let partition, let clock, let expiry):
+        mayHoldGraves = true
+        batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
       case .removeRange(let partition, let first, let last):
         batch.deleteRange(
           KeyLayout.objectKey(first, partition),

@@ -90,6 +90,7 @@ struct ListOperation {
 /// A round of reaping under way, and whose tombstones it is about.
 struct ReapOperation {
   var round: ReapRound
+  var purpose: ReapPurpose
   var candidates: [ReapQueue.Candidate]
 }
 

@@ -33,11 +33,11 @@ extension Shard {
 
   /// Looks at a stretch of what is stored for tombstones whose coordinator forgot them.
   mutating func sweepTombstones() {
-    guard let delay = configuration.deleteMode.delay, let vnodes, storeFailure == nil else {
-      return
-    }
+    guard let vnodes, storeFailure == nil else { return }
     // Whoever coordinated the delete has had its time; of the primaries the first goes first.
-    let patience = delay + configuration.handoffInterval * 2
+    let time = configuration.deleteMode.delay.map {
+      now.wallClock.earlier(by: $0 + configuration.handoffInterval * 2)
+    }
     do {
       let owned = try store.occupiedPartitions().filter {
         runs($0) && view.ring.owner(of: $0) == address.node
@@ -48,7 +48,8 @@ extension Shard {
       if next != tombstoneSweep.partition { tombstoneSweep.cursor = nil }
       let found = try vnodes.tombstones(
         in: next, after: tombstoneSweep.cursor, limit: configuration.tombstoneScanCount,
-        writtenBy: now.wallClock.earlier(by: patience))
+        writtenBy: time ?? WallClock(microseconds: 0),
+        orWiderThan: { view.properties(of: $0).smallVclock })
       for key in found.keys {
         let n = view.properties(of: key.bucket).nVal
         let rank = view.ring.preferencePartitions(of: key, n: n).firstIndex(of: next) ?? n
@@ -85,29 +86,49 @@ extension Shard {
   }
 
   private mutating func start(_ group: ReapGroup, _ candidates: [ReapQueue.Candidate]) {
-    var items: [ReapItem] = []
-    var concerned: [ReapQueue.Candidate] = []
+    var items: [ReapPurpose: [ReapItem]] = [:]
+    var concerned: [ReapPurpose: [ReapQueue.Candidate]] = [:]
     do {
       for candidate in candidates {
-        guard let item = try vnodes?.tombstone(of: candidate.key, in: candidate.partition) else {
-          continue
-        }
-        items.append(item)
-        concerned.append(candidate)
+        guard let found = try item(of: candidate) else { continue }
+        items[found.purpose, default: []].append(found.item)
+        concerned[found.purpose, default: []].append(candidate)
       }
     } catch {
       return log(.error, "tombstones cannot be read: \(error)")
     }
-    guard !items.isEmpty else { return }
-    let operation = newOperation()
-    guard let round = ReapRound(operation: operation, group: group, items: items, in: view) else {
-      for candidate in concerned { reapQueue.retry(candidate, at: now.instant) }
-      return
+    for purpose in [ReapPurpose.reap, .trim] {
+      guard let items = items[purpose], let candidates = concerned[purpose] else { continue }
+      let operation = newOperation()
+      guard
+        let round = ReapRound(
+          operation: operation, purpose: purpose, group: group, items: items, in: view)
+      else {
+        for candidate in candidates { reapQueue.retry(candidate, at: now.instant) }
+        continue
+      }
+      deadlines.add(.reap(operation), at: now.instant + Self.roundTimeout)
+      var actions: [ReapRound.Action] = []
+      round.start(into: &actions)
+      perform(
+        actions, operation,
+        ReapOperation(round: round, purpose: purpose, candidates: candidates))
     }
-    deadlines.add(.reap(operation), at: now.instant + Self.roundTimeout)
-    var actions: [ReapRound.Action] = []
-    round.start(into: &actions)
-    perform(actions, operation, ReapOperation(round: round, candidates: concerned))
+  }
+
+  /// What there is to do about a candidate; nil when it has been written again.
+  private func item(
+    of candidate: ReapQueue.Candidate
+  ) throws -> (purpose: ReapPurpose, item: ReapItem)? {
+    guard let vnodes else { return nil }
+    if configuration.deleteMode != .keep,
+      let item = try vnodes.tombstone(of: candidate.key, in: candidate.partition)
+    {
+      return (.reap, item)
+    }
+    let width = view.properties(of: candidate.key.bucket).smallVclock
+    return try vnodes.wideObject(candidate.key, in: candidate.partition, widerThan: width)
+      .map { (.trim, $0) }
   }
 
   mutating func reapDue(_ operation: OperationID) {
@@ -128,19 +149,30 @@ extension Shard {
       case .repair(let item, let partition): repair(item, partition, reap)
       case .finished(let gone, let open):
         isFinished = true
-        counters.tombstonesReaped += gone.count
-        counters.reapsDeferred += open.count
-        if !gone.isEmpty { probe("tombstones reaped") }
-        if !open.isEmpty { probe("reap deferred") }
-        for candidate in reap.candidates where open.contains(candidate.key) {
-          reapQueue.retry(candidate, at: now.instant)
-        }
+        noteEnd(of: reap, gone, open)
       }
     }
     if isFinished { wakeForTombstones() } else { reaps[operation] = reap }
   }
 
-  /// Sends a tombstone to a primary that lacks it.
+  private mutating func noteEnd(
+    of reap: ReapOperation, _ gone: [ObjectKey], _ open: [ObjectKey]
+  ) {
+    counters.reapsDeferred += open.count
+    if !open.isEmpty { probe("reap deferred") }
+    if reap.purpose == .trim {
+      counters.clocksTrimmed += gone.count
+      if !gone.isEmpty { probe("clocks trimmed") }
+    } else {
+      counters.tombstonesReaped += gone.count
+      if !gone.isEmpty { probe("tombstones reaped") }
+    }
+    for candidate in reap.candidates where open.contains(candidate.key) {
+      reapQueue.retry(candidate, at: now.instant)
+    }
+  }
+
+  /// Sends a tombstone, or a wide object, to a primary that lacks it.
   private mutating func repair(
     _ item: ReapItem, _ partition: PartitionID, _ reap: ReapOperation
   ) {
@@ -185,6 +217,9 @@ extension Shard {
     if isConcerned(by: order), writeRefusal() == nil {
       do {
         vote.verdicts = try verdicts(on: order)
+        if order.purpose == .trim {
+          vote.actors = try vnodes?.actors(of: order.partitions) ?? []
+        }
       } catch {
         log(.error, "tombstones cannot be voted on: \(error)")
       }
@@ -194,7 +229,8 @@ extension Shard {
 
   /// True when this shard sees the cluster as whoever sent the order does.
   private func isConcerned(by order: ReapOrder) -> Bool {
-    phase == .serving && configuration.deleteMode != .keep && order.group.isSettled(in: view)
+    phase == .serving && (configuration.deleteMode != .keep || order.purpose == .trim)
+      && order.group.isSettled(in: view)
       && order.partitions.allSatisfy { partition in
         runs(partition) && order.group.partitions(ringSize: view.ring.size).contains(partition)
       }
@@ -208,7 +244,8 @@ extension Shard {
     for partition in order.partitions {
       let isPrimary = view.ring.owner(of: partition) == address.node
       for item in order.items {
-        let verdict = try vnodes.verdict(on: item, in: partition, isPrimary: isPrimary)
+        let verdict = try vnodes.verdict(
+          on: item, for: order.purpose, in: partition, isPrimary: isPrimary)
         verdicts.append(verdict.isConsent && busy.contains(item.key) ? .busy : verdict)
       }
     }
@@ -221,7 +258,11 @@ extension Shard {
     var sequence = store.sequences.applied
     do {
       for partition in order.partitions where view.ring.owner(of: partition) == address.node {
-        guard let done = try vnodes?.bury(order.items, in: partition) else { return }
+        let done =
+          order.purpose == .reap
+          ? try vnodes?.bury(order.items, in: partition)
+          : try vnodes?.trim(order.items, in: partition)
+        guard let done else { return }
         receipt.count += done.count
         sequence = done.sequence
       }

@@ -36,6 +36,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var undecodableMessages = 0
   /// Tombstones that rounds started here have removed everywhere.
   public var tombstonesReaped = 0
+  /// Objects that rounds started here have freed of actors that count no more.
+  public var clocksTrimmed = 0
   /// Tombstones that a round started here could not remove yet.
   public var reapsDeferred = 0
   /// Coordinated or merged objects above a size or sibling warning.
@@ -60,7 +62,8 @@ public struct ShardStatistics: Hashable, Sendable {
       ("vnodeRefusals", vnodeRefusals), ("handoffObjects", handoffObjects),
       ("handoffObjectsReceived", handoffObjectsReceived),
       ("undecodableMessages", undecodableMessages), ("tombstonesReaped", tombstonesReaped),
-      ("reapsDeferred", reapsDeferred), ("limitWarnings", limitWarnings),
+      ("reapsDeferred", reapsDeferred), ("clocksTrimmed", clocksTrimmed),
+      ("limitWarnings", limitWarnings),
       ("requestsActive", requestsActive),
       ("hintsPending", hintsPending), ("handoffsActive", handoffsActive),
     ]

@@ -10,7 +10,7 @@ import Testing
       clock: VersionVector([Dot(actor: VnodeID(rawValue: 1), counter: UInt64(index + 1))]))
   }
 
-  private func round(
+  private func begin(
     _ fixture: CoordinatorFixture, items: Int
   ) -> (round: ReapRound, asks: [(to: Address, order: ReapOrder)])? {
     let group = ReapGroup(in: fixture.view, first: fixture.partition(0), n: 3)
@@ -29,21 +29,21 @@ import Testing
 
   @Test func `every member is asked about all primaries' partitions`() throws {
     let fixture = CoordinatorFixture()
-    let (_, asks) = try #require(round(fixture, items: 2))
+    let (_, asks) = try #require(begin(fixture, items: 2))
     #expect(Set(asks.map(\.to.node)).count == 5)
     #expect(asks.allSatisfy { $0.order.partitions.count == 3 && $0.order.items.count == 2 })
   }
 
   @Test func `no round begins while a member is away or a partition is on the move`() {
-    #expect(round(CoordinatorFixture(down: [4]), items: 1) == nil)
+    #expect(begin(CoordinatorFixture(down: [4]), items: 1) == nil)
     var moving = CoordinatorFixture()
     moving.view.transfers = [
       PendingTransfer(
         partition: moving.partition(1), from: moving.node(1), to: moving.node(4))
     ]
-    #expect(round(moving, items: 1) == nil)
+    #expect(begin(moving, items: 1) == nil)
     moving.view.transfers[0].partition = moving.partition(5)
-    #expect(round(moving, items: 1) != nil, "other partitions may move")
+    #expect(begin(moving, items: 1) != nil, "other partitions may move")
   }
 
   @Test(arguments: 1...200) func `only what every vnode consents to is buried, whatever comes when`(
@@ -51,7 +51,7 @@ import Testing
   ) throws {
     var random = SeededRandom(seed: UInt64(seed))
     let count = 1 + random.below(5)
-    var (round, asks) = try #require(round(CoordinatorFixture(), items: count))
+    var (round, asks) = try #require(begin(CoordinatorFixture(), items: count))
     var refused: Set<Int> = []
     var buried: [ReapOrder] = []
     var finals = 0
@@ -109,7 +109,7 @@ import Testing
   }
 
   @Test func `a member that sees another cluster ends the round`() throws {
-    var (round, asks) = try #require(round(CoordinatorFixture(), items: 1))
+    var (round, asks) = try #require(begin(CoordinatorFixture(), items: 1))
     var actions: [ReapRound.Action] = []
     round.receive(
       ReapVote(operation: OperationID(rawValue: 5), verdicts: []), from: asks[0].to,

@@ -14,7 +14,7 @@ import Testing
     let store = ModelReplicaStore()
     let restored = try VnodeIdentities.restore(
       from: store, random: random, startedCleanly: false)
-    _ = try store.apply(restored.changes)
+    _ = store.apply(restored.changes)
     return Vnodes(
       store: store, identities: restored.identities,
       limits: Vnodes.Limits(objectBytes: 1 << 20, siblings: 10_000))
@@ -39,8 +39,8 @@ import Testing
     }
   }
 
-  /// One of three vnodes coordinates each write, the others merge it at once or later. One client is
-  /// honest; the other sends whatever it likes for a key of its own.
+  // One of three vnodes coordinates each write, the others merge it at once or later. One client is
+  // honest; the other sends whatever it likes for a key of its own.
   @Test(arguments: 1...60) func `a forger harms no key but the one it writes`(seed: Int) throws {
     var random = SeededRandom(seed: UInt64(seed))
     let partition = PartitionID(3)
@@ -122,7 +122,7 @@ import Testing
     let store = ModelReplicaStore()
     let partition = PartitionID(3)
     let restored = try VnodeIdentities.restore(from: store, random: 7, startedCleanly: false)
-    _ = try store.apply(restored.changes)
+    _ = store.apply(restored.changes)
     var vnodes = Vnodes(
       store: store, identities: restored.identities,
       limits: Vnodes.Limits(objectBytes: 10_000, siblings: 100))

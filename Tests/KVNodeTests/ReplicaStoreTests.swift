@@ -48,6 +48,8 @@ final class ModelReplicaStore: ReplicaStore {
       case .bury(let key, let partition, let clock, _):
         entries.removeAll { $0.partition == partition && $0.key == key }
         graves[key, default: [:]][partition] = clock
+      case .remember(let key, let partition, let clock, _):
+        graves[key, default: [:]][partition] = clock
       case .removeRange(let partition, let first, let last):
         entries.removeAll {
           $0.partition == partition && !($0.key < first) && !(last < $0.key)

@@ -20,6 +20,7 @@ extension ReapMessage {
     case .vote(let vote):
       vote.operation.encode(into: &writer)
       writer.write(list: vote.verdicts) { $0.write($1.rawValue) }
+      writer.write(list: vote.actors) { $0.write(fixed: $1.rawValue) }
     case .buried(let receipt):
       receipt.operation.encode(into: &writer)
       writer.write(count: receipt.count)
@@ -37,7 +38,9 @@ extension ReapMessage {
         }
         return verdict
       }
-      self = .vote(ReapVote(operation: operation, verdicts: verdicts))
+      var vote = ReapVote(operation: operation, verdicts: verdicts)
+      vote.actors = try reader.readActors()
+      self = .vote(vote)
     case 0x52: self = .bury(try ReapOrder(decoding: &reader))
     case 0x53:
       let operation = try OperationID(decoding: &reader)
@@ -51,6 +54,7 @@ extension ReapMessage {
 extension ReapOrder {
   func encode(into writer: inout ByteWriter) {
     operation.encode(into: &writer)
+    writer.write(purpose.rawValue)
     writer.write(varint: group.viewVersion)
     group.first.encode(into: &writer)
     writer.write(list: group.owners) { $0.write(fixed: $1.rawValue) }
@@ -58,11 +62,17 @@ extension ReapOrder {
     writer.write(list: items) { writer, item in
       item.key.encode(into: &writer)
       item.clock.encode(into: &writer)
+      writer.write(list: item.siblings) { $1.encode(into: &$0) }
+      writer.write(list: item.retired) { $0.write(fixed: $1.rawValue) }
     }
   }
 
   init(decoding reader: inout ByteReader) throws(DecodingFailure) {
     operation = try OperationID(decoding: &reader)
+    guard let purpose = ReapPurpose(rawValue: try reader.readByte()) else {
+      throw reader.failure(expected: "a purpose of 0 or 1")
+    }
+    self.purpose = purpose
     let version = try reader.readVarint()
     let first = try PartitionID(decoding: &reader)
     let owners = try reader.readList(minimumBytes: 8) { (r) throws(DecodingFailure) in
@@ -72,8 +82,14 @@ extension ReapOrder {
     partitions = try reader.readList(minimumBytes: 2) { (r) throws(DecodingFailure) in
       try PartitionID(decoding: &r)
     }
-    items = try reader.readList(minimumBytes: 4) { (r) throws(DecodingFailure) in
-      ReapItem(key: try ObjectKey(decoding: &r), clock: try VersionVector(decoding: &r))
+    items = try reader.readList(minimumBytes: 6) { (r) throws(DecodingFailure) in
+      var item = ReapItem(
+        key: try ObjectKey(decoding: &r), clock: try VersionVector(decoding: &r))
+      item.siblings = try r.readList(minimumBytes: 16) { (r) throws(DecodingFailure) in
+        try Dot(decoding: &r)
+      }
+      item.retired = try r.readActors()
+      return item
     }
     guard items.count <= ReapMessage.itemLimit, partitions.count <= owners.count else {
       throw reader.failure(
@@ -87,5 +103,13 @@ extension ReapGroup {
     self.viewVersion = viewVersion
     self.first = first
     self.owners = owners
+  }
+}
+
+extension ByteReader {
+  fileprivate mutating func readActors() throws(DecodingFailure) -> [VnodeID] {
+    try readList(minimumBytes: 8) { (r) throws(DecodingFailure) in
+      VnodeID(rawValue: try r.readFixed())
+    }
   }
 }

@@ -1,6 +1,14 @@
 public import KVModel
 
-/// What shards say to each other about the removal of tombstones.
+/// What a round is about; the raw values are sent.
+public enum ReapPurpose: UInt8, Hashable, Sendable {
+  /// Replacing tombstones by graves.
+  case reap = 0
+  /// Taking actors that count no more out of clocks.
+  case trim = 1
+}
+
+/// What shards say to each other about the removal of tombstones, and of entries of clocks.
 ///
 /// **On the wire**: Docs/Protocols.md, "Reaping"; the tags 0x50 to 0x53 are fixed.
 public enum ReapMessage: Hashable, Sendable {
@@ -17,17 +25,22 @@ public enum ReapMessage: Hashable, Sendable {
   public static let itemLimit = 128
 }
 
-/// A deleted key and the clock of its tombstone.
+/// An object that a round is about, in the state that all primaries must have it in.
 public struct ReapItem: Hashable, Sendable {
   /// The key.
   public var key: ObjectKey
-  /// Everything that the tombstone has seen, itself included.
+  /// Everything that the object has seen.
   public var clock: VersionVector
+  /// The dots of its contents; left out for a tombstone.
+  public var siblings: [Dot]
+  /// In an order to trim, the actors that leave the clock.
+  public var retired: [VnodeID] = []
 
-  /// The tombstone of `key` with `clock`.
-  public init(key: ObjectKey, clock: VersionVector) {
+  /// The object of `key` with `clock`.
+  public init(key: ObjectKey, clock: VersionVector, siblings: [Dot] = []) {
     self.key = key
     self.clock = clock
+    self.siblings = siblings
   }
 }
 
@@ -76,18 +89,22 @@ public struct ReapGroup: Hashable, Sendable {
 public struct ReapOrder: Hashable, Sendable {
   /// The asking shard's operation.
   public var operation: OperationID
+  /// What is to be done in the end.
+  public var purpose: ReapPurpose
   /// Who the primaries are.
   public var group: ReapGroup
   /// The vnodes of the receiver that are meant.
   public var partitions: [PartitionID]
-  /// The tombstones, at most ``ReapMessage/itemLimit``.
+  /// The objects, at most ``ReapMessage/itemLimit``.
   public var items: [ReapItem]
 
   /// An order about `items`.
   public init(
-    operation: OperationID, group: ReapGroup, partitions: [PartitionID], items: [ReapItem]
+    operation: OperationID, purpose: ReapPurpose = .reap, group: ReapGroup,
+    partitions: [PartitionID], items: [ReapItem]
   ) {
     self.operation = operation
+    self.purpose = purpose
     self.group = group
     self.partitions = partitions
     self.items = items
@@ -126,6 +143,8 @@ public struct ReapVote: Hashable, Sendable {
   public var operation: OperationID
   /// For each partition asked about each item's verdict; empty when the shard takes no part.
   public var verdicts: [ReapVerdict]
+  /// The identities under which the vnodes asked count now; only in votes on trimming.
+  public var actors: [VnodeID] = []
 
   /// A vote with the verdicts.
   public init(operation: OperationID, verdicts: [ReapVerdict]) {

@@ -1,11 +1,16 @@
 public import KVModel
 
-/// Removes some tombstones everywhere, or none of them, from one shard.
+/// Removes some tombstones everywhere, or entries of clocks, or does nothing; from one shard.
 ///
 /// First every vnode that may hold anything of the keys is asked: at each primary the very same
 /// tombstone must be durable, and no fallback of any member may hold anything for a primary. The
 /// tombstones on which all agree are then buried at the primaries, each on the condition that it is
 /// still the same. A primary that lacks a tombstone is sent it, for a later round.
+///
+/// A round to *trim* works the same way on objects whose clocks have many actors. When all primaries hold
+/// the same, an actor may leave the clock if no vnode of any member counts under it any more and no
+/// content bears its dot: then no copy is left that the entry tells apart from another, and no event of
+/// that actor is to come.
 ///
 /// ```
 /// shard ── ask ──▶ every member        shard ── bury ──▶ primaries
@@ -41,14 +46,17 @@ public struct ReapRound: Sendable {
   private var waiting: Set<Address>
   private var stage = Stage.asking
   private var hasConsent: [Bool]
+  private var actors: Set<VnodeID> = []
 
   /// A round about `items`, which all begin at the group's first partition; nil when `view` does not
   /// allow one, because a member is unavailable or one of the partitions is on the move.
   public init?(
-    operation: OperationID, group: ReapGroup, items: [ReapItem], in view: ClusterView
+    operation: OperationID, purpose: ReapPurpose = .reap, group: ReapGroup, items: [ReapItem],
+    in view: ClusterView
   ) {
     guard group.isSettled(in: view), !items.isEmpty else { return nil }
-    order = ReapOrder(operation: operation, group: group, partitions: [], items: items)
+    order = ReapOrder(
+      operation: operation, purpose: purpose, group: group, partitions: [], items: items)
     ringSize = view.ring.size
     hasConsent = items.map { _ in true }
     var voters: [(address: Address, partitions: [PartitionID])] = []
@@ -86,6 +94,7 @@ public struct ReapRound: Sendable {
       return finish(gone: [], into: &actions)
     }
     waiting.remove(from)
+    actors.formUnion(vote.actors)
     var verdicts = vote.verdicts[...]
     for partition in voter.partitions {
       for (index, item) in order.items.enumerated() {
@@ -116,8 +125,16 @@ public struct ReapRound: Sendable {
   }
 
   private mutating func bury(into actions: inout [Action]) {
-    let items = agreed
-    guard !items.isEmpty else { return finish(gone: [], into: &actions) }
+    var items = agreed
+    if order.purpose == .trim {
+      for index in items.indices { items[index].retired = retired(items[index]) }
+      items.removeAll(where: \.retired.isEmpty)
+    }
+    guard !items.isEmpty else {
+      // Clocks in which every actor still counts have nothing to lose.
+      let settled = order.purpose == .trim ? agreed.map(\.key) : []
+      return finish(gone: settled, into: &actions)
+    }
     stage = .burying
     for voter in voters {
       let owned = zip(order.group.partitions(ringSize: ringSize), order.group.owners)
@@ -125,8 +142,15 @@ public struct ReapRound: Sendable {
       guard !owned.isEmpty else { continue }
       waiting.insert(voter.address)
       let order = ReapOrder(
-        operation: order.operation, group: order.group, partitions: owned, items: items)
+        operation: order.operation, purpose: order.purpose, group: order.group,
+        partitions: owned, items: items)
       actions.append(.bury(voter.address, order))
+    }
+  }
+
+  private func retired(_ item: ReapItem) -> [VnodeID] {
+    item.clock.entries.map(\.actor).filter { actor in
+      !actors.contains(actor) && !item.siblings.contains { $0.actor == actor }
     }
   }
 

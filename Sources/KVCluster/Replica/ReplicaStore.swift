@@ -59,6 +59,8 @@ public enum ReplicaChange: Hashable, Sendable {
     ObjectKey, PartitionID, encoded: Bytes, headByteCount: Int, expiry: UInt64? = nil)
   /// Remove the object and remember the encoded clock of what it had seen until the second `expiry`.
   case bury(ObjectKey, PartitionID, clock: Bytes, expiry: UInt64)
+  /// The same without removing the object.
+  case remember(ObjectKey, PartitionID, clock: Bytes, expiry: UInt64)
   /// Remove the partition's objects from one name to another, both included.
   case removeRange(PartitionID, from: ObjectKey, through: ObjectKey)
   /// Remove the object from the partition.

@@ -7,16 +7,20 @@ public import KVModel
 /// listing sees. An older copy of the object that turns up meanwhile, in a late message, a backup or on
 /// a node that had left, has nothing in it that the grave has not seen, and vanishes when it is merged.
 extension Vnodes {
-  /// What the vnode of `partition` has to say about removing a tombstone.
+  /// What the vnode of `partition` has to say about an object that a round is about.
   public func verdict(
-    on item: ReapItem, in partition: PartitionID, isPrimary: Bool
+    on item: ReapItem, for purpose: ReapPurpose = .reap, in partition: PartitionID,
+    isPrimary: Bool
   ) throws(ReplicaStoreFailure) -> ReapVerdict {
     if let head = try store.head(item.key, in: partition) {
       guard isPrimary else { return .held }
       let object = try decode(head: head, in: partition)
-      return object.isDeleted && object.clock == item.clock ? .same : .differs
+      let isMeant =
+        purpose == .reap ? object.isDeleted : object.siblings.map(\.dot) == item.siblings
+      return isMeant && object.clock == item.clock ? .same : .differs
     }
     guard isPrimary else { return .clear }
+    if purpose == .trim { return .absent }
     guard let grave = try buried(item.key, in: partition) else { return .absent }
     return grave.clock.descends(item.clock) ? .buried : .absent
   }
@@ -52,16 +56,18 @@ extension Vnodes {
   }
 
   /// One stretch of a partition, searched for tombstones whose contents were all written at `time` or
-  /// before.
+  /// before, and for objects whose clocks have more than `width` actors.
   public func tombstones(
-    in partition: PartitionID, after cursor: ObjectKey?, limit: Int, writtenBy time: WallClock
+    in partition: PartitionID, after cursor: ObjectKey?, limit: Int, writtenBy time: WallClock,
+    orWiderThan width: (BucketID) -> Int
   ) throws(ReplicaStoreFailure) -> (keys: [ObjectKey], cursor: ObjectKey?) {
     let scan = try store.scan(
       partition, bucket: nil, after: cursor, limit: limit, byteLimit: 1 << 20, headsOnly: true)
     var keys: [ObjectKey] = []
     for entry in scan.entries {
       let object = try decode(head: entry.encoded, in: partition)
-      if object.isDeleted, object.siblings.allSatisfy({ $0.content.lastModified <= time }) {
+      let isDue = object.siblings.allSatisfy { $0.content.lastModified <= time }
+      if object.isDeleted ? isDue : object.clock.entries.count > width(entry.key.bucket) {
         keys.append(entry.key)
       }
     }
@@ -91,11 +97,15 @@ extension Vnodes {
   func burial(
     of key: ObjectKey, in partition: PartitionID, _ clock: VersionVector
   ) -> ReplicaChange {
+    let memory = memory(of: clock)
+    return .bury(key, partition, clock: memory.clock, expiry: memory.expiry)
+  }
+
+  func memory(of clock: VersionVector) -> (clock: Bytes, expiry: UInt64) {
     var writer = ByteWriter()
     clock.encode(into: &writer)
-    let memory = limits.graveMemory.wholeNanoseconds / 1_000_000_000
-    return .bury(
-      key, partition, clock: writer.bytes, expiry: wallClock.microseconds / 1_000_000 + memory)
+    let seconds = limits.graveMemory.wholeNanoseconds / 1_000_000_000
+    return (writer.bytes, wallClock.microseconds / 1_000_000 + seconds)
   }
 
   func decode(

@@ -2,7 +2,8 @@
 public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
-    "dropped objects removed", "duplicate forward dropped", "epoch bump", "forward target lost",
+    "clocks trimmed", "dropped objects removed", "duplicate forward dropped", "epoch bump",
+    "forward target lost",
     "handed off objects removed",
     "handoff failed", "handoff given up", "handoff removal skipped", "hint stored",
     "listing refused by a former owner", "listing taken over after a refusal",

@@ -62,6 +62,7 @@ extension Simulation {
     }
     try checkListing(present)
     try checkProperties()
+    try dropSettledKeys()
   }
 
   private mutating func finalObject(of key: Int) throws(SimulationFailure) -> KVObject {

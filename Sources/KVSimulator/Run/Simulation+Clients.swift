@@ -218,7 +218,7 @@ extension Simulation {
       request.names += names
       guard isFinal else { return true }
       try checkSettled(request.names)
-    case (.settling, .stored): break
+    case (.settling, .stored), (.settling, .propertiesStored): break
     case (.readProperties, .properties), (.readProperties, .propertiesStored): break
     case (.changeProperties(let number), .propertiesStored):
       propertyHistory.acknowledge(number, at: world.time)

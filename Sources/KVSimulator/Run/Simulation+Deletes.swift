@@ -69,4 +69,40 @@ extension Simulation {
     }
     return nil
   }
+
+  // MARK: Dropping a bucket
+
+  /// Drops the bucket of the settled keys, as the last thing of a run: nothing of it may be left.
+  mutating func dropSettledKeys() throws(SimulationFailure) {
+    guard hasSettled else { return }
+    let done = try ask(.dropBucket(Self.settledBucket), .settling)
+    let isGone = try wait(upTo: 60 * Self.second) { !$0.holdsSettledKeys() }
+    let listing = try ask(
+      .listKeys(Self.settledBucket, timeout: Self.calmTimeout), .listing(isOfKeys: true))
+    guard done.failure == nil, isGone, listing.failure == nil, listing.names.isEmpty else {
+      throw SimulationFailure(
+        checker: .drop,
+        explanation: "after the drop \(listing.names.count) keys are listed; on disk "
+          + (isGone ? "there is nothing" : "there is something")
+          + (done.failure.map { ", \($0)" } ?? ""))
+    }
+  }
+
+  private mutating func holdsSettledKeys() -> Bool {
+    for node in members {
+      for shard in world.nodes[node].shards {
+        do throws(ReplicaStoreFailure) {
+          for partition in try shard.replicas.occupiedPartitions() {
+            let scan = try shard.replicas.scan(
+              partition, bucket: Self.settledBucket, after: nil, limit: 1, byteLimit: 1 << 16,
+              headsOnly: true)
+            if !scan.entries.isEmpty { return true }
+          }
+        } catch {
+          world.fail(.storage, "n\(node) cannot be read: \(error)")
+        }
+      }
+    }
+    return false
+  }
 }

@@ -29,6 +29,8 @@ extension Simulation {
     var siblings = BucketProperties()
     siblings.nVal = settings.nVal
     siblings.allowMult = true
+    // Clocks are to be trimmed often.
+    siblings.smallVclock = 3
     var newest = siblings
     newest.allowMult = false
     var last = newest
