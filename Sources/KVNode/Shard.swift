@@ -70,6 +70,8 @@ public struct Shard {
   var forwards: [OperationID: ForwardOperation] = [:]
   var listings: [OperationID: ListOperation] = [:]
   var listPages: [OperationID: ListPage] = [:]
+  /// What hedged reads may still spend; see ``hedgeDue(_:)``.
+  var hedgeCredit = 100
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -99,7 +101,11 @@ public struct Shard {
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
-  public var nextDeadline: Instant {
+  ///
+  /// Stored, not computed: whoever asks after each event must not copy the shard for it.
+  public private(set) var nextDeadline = Instant.distantFuture
+
+  private var earliestDeadline: Instant {
     switch phase {
     case .stopped: return .distantFuture
     // Membership takes nothing in before the shard serves.
@@ -128,6 +134,7 @@ public struct Shard {
     drainInbox()
     effects.append(contentsOf: outbox)
     outbox.removeAll(keepingCapacity: true)
+    nextDeadline = earliestDeadline
   }
 
   mutating func take(_ event: ShardEvent) {
@@ -216,6 +223,7 @@ public struct Shard {
       switch deadline {
       case .tick: tick()
       case .get(let operation): getDue(operation)
+      case .hedge(let operation): hedgeDue(operation)
       case .put(let operation): putDue(operation)
       case .forward(let operation): forwardDue(operation)
       case .listing(let operation): listingDue(operation)
@@ -277,7 +285,7 @@ extension Shard {
     switch deadline {
     case .tick, .tombstones, .drop, .stop: true
     case .reap(let operation): reaps[operation] != nil
-    case .get(let operation): gets[operation] != nil
+    case .get(let operation), .hedge(let operation): gets[operation] != nil
     case .put(let operation): puts[operation] != nil
     case .forward(let operation): forwards[operation] != nil
     case .listing(let operation): listings[operation] != nil

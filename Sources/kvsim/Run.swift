@@ -19,6 +19,8 @@ struct Run: ParsableCommand {
   var probes = false
   @Flag(help: "Run every seed in two processes and compare their digests.")
   var checkDeterminism = false
+  @Flag(help: "Stop at the first seed that fails.")
+  var failFast = false
   @Flag(help: "Print one line per seed.")
   var verbose = false
 
@@ -72,13 +74,15 @@ struct Run: ParsableCommand {
     var all = RunOutcomes()
     for variant in variants {
       var pool = WorkerPool(
-        range: seeds, jobs: jobs ?? WorkerPool.processors, arguments: variant.arguments)
+        range: seeds, jobs: jobs ?? WorkerPool.processors, arguments: variant.arguments,
+        stopsAtFailure: failFast)
       let outcomes = pool.run { outcomes in
         guard isTerminal, !outcomes.reports.isEmpty else { return }
         emit("\r\(all.reports.count + outcomes.reports.count) of \(total)", to: 2)
       }
       all.reports += outcomes.reports
       all.crashes += outcomes.crashes
+      if failFast, all.hasFailure { break }
     }
     if isTerminal { emit("\r", to: 2) }
     return all

@@ -27,7 +27,10 @@ struct WorkerPool {
   private var processes: [Process] = []
   private(set) var outcomes = RunOutcomes()
 
-  init(range: SeedRange, jobs: Int, arguments: [String]) {
+  private let stopsAtFailure: Bool
+
+  init(range: SeedRange, jobs: Int, arguments: [String], stopsAtFailure: Bool = false) {
+    self.stopsAtFailure = stopsAtFailure
     self.range = range
     self.jobs = jobs
     self.arguments = arguments
@@ -49,12 +52,15 @@ struct WorkerPool {
         read(index)
         progress(outcomes)
       }
+      if isStopping { for process in processes { kill(process.identifier, SIGKILL) } }
     }
     return outcomes
   }
 
+  private var isStopping: Bool { stopsAtFailure && outcomes.hasFailure }
+
   private mutating func start(from seed: UInt64) {
-    guard seed <= range.last else { return }
+    guard seed <= range.last, !isStopping else { return }
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else { fatalError("no pipe: error \(errno)") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -117,7 +123,9 @@ struct WorkerPool {
     close(process.output)
     var status: Int32 = 0
     while waitpid(process.identifier, &status, 0) < 0, errno == EINTR {}
-    if let seed = process.running {
+    if isStopping {
+      // What it was at is nobody's failure.
+    } else if let seed = process.running {
       let signal = status & 0x7F
       outcomes.crashes.append(
         RunOutcomes.Crash(seed: seed, signal: Int(signal), arguments: arguments))
@@ -139,4 +147,7 @@ struct RunOutcomes {
 
   var reports: [RunReport] = []
   var crashes: [Crash] = []
+
+  /// True when a check failed or a process ended.
+  var hasFailure: Bool { !crashes.isEmpty || reports.contains { $0.failure != nil } }
 }

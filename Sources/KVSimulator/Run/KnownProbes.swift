@@ -2,14 +2,26 @@
 public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
-    "clocks trimmed", "dropped objects removed", "duplicate forward dropped", "epoch bump",
+    "clocks trimmed",
+    "dropped objects removed",
+    "duplicate forward dropped",
+    "epoch bump",
     "forward target lost",
     "handed off objects removed",
-    "handoff failed", "handoff given up", "handoff removal skipped", "hint stored",
-    "listing refused by a former owner", "listing taken over after a refusal",
-    "listing taken over after silence", "put sent again or to a fallback", "read repair",
+    "handoff failed",
+    "handoff given up",
+    "handoff removal skipped",
+    "hedged read",
+    "hint stored",
+    "listing refused by a former owner",
+    "listing taken over after a refusal",
+    "listing taken over after silence",
+    "put sent again or to a fallback",
+    "read repair",
     "reap deferred",
-    "resumed after a full disk", "tombstone repaired", "tombstones reaped",
+    "resumed after a full disk",
+    "tombstone repaired",
+    "tombstones reaped",
     "write forwarded during transfer",
   ]
 
