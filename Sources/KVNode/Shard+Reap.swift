@@ -14,8 +14,16 @@ extension Shard {
   mutating func queueReap(of key: ObjectKey, in partition: PartitionID) {
     guard let delay = configuration.deleteMode.delay else { return }
     let due = now.instant + delay
-    reapQueue.add(ReapQueue.Candidate(key: key, partition: partition, due: due))
+    queueReap(of: key, in: partition, at: due)
     wakeForTombstones()
+  }
+
+  private mutating func queueReap(
+    of key: ObjectKey, in partition: PartitionID, at due: Instant
+  ) {
+    reapQueue.add(
+      ReapQueue.Candidate(
+        key: key, partition: partition, first: view.ring.firstPartition(of: key), due: due))
   }
 
   /// Lets the clock call when the next tombstone is due, unless it will call earlier anyway.
@@ -54,7 +62,7 @@ extension Shard {
         let n = view.properties(of: key.bucket).nVal
         let rank = view.ring.preferencePartitions(of: key, n: n).firstIndex(of: next) ?? n
         let due = now.instant + configuration.handoffInterval * rank
-        reapQueue.add(ReapQueue.Candidate(key: key, partition: next, due: due))
+        queueReap(of: key, in: next, at: due)
       }
       tombstoneSweep.cursor = found.cursor
       tombstoneSweep.partition =
@@ -79,7 +87,8 @@ extension Shard {
       let view = view
       let group = ReapGroup(of: first.key, in: view)
       let candidates = reapQueue.takeDue(at: now.instant, limit: ReapMessage.itemLimit) {
-        ReapGroup(of: $0.key, in: view) == group
+        $0.first == group.first
+          && min(view.properties(of: $0.key.bucket).nVal, view.ring.size) == group.owners.count
       }
       start(group, candidates)
     }

@@ -126,7 +126,9 @@ import Testing
     for index in 0..<200 {
       let due = Instant(nanoseconds: UInt64(random.below(1000)))
       queue.add(
-        ReapQueue.Candidate(key: Self.item(index % 150).key, partition: PartitionID(0), due: due))
+        ReapQueue.Candidate(
+          key: Self.item(index % 150).key, partition: PartitionID(0), first: PartitionID(0),
+          due: due))
     }
     #expect(queue.count == 150)
     let first = queue.takeDue(at: Instant(nanoseconds: 500), limit: .max) { _ in true }
@@ -142,12 +144,14 @@ import Testing
     var queue = ReapQueue()
     for index in 0...ReapQueue.limit {
       let candidate = ReapQueue.Candidate(
-        key: Self.item(index).key, partition: PartitionID(0), due: Instant(nanoseconds: 1))
+        key: Self.item(index).key, partition: PartitionID(0), first: PartitionID(0),
+        due: Instant(nanoseconds: 1))
       #expect(queue.add(candidate) == (index < ReapQueue.limit))
     }
     var other = ReapQueue()
     var candidate = ReapQueue.Candidate(
-      key: Self.item(0).key, partition: PartitionID(0), due: Instant(nanoseconds: 1))
+      key: Self.item(0).key, partition: PartitionID(0), first: PartitionID(0),
+      due: Instant(nanoseconds: 1))
     for _ in 1..<ReapQueue.attemptLimit {
       other.retry(candidate, at: Instant(nanoseconds: 1))
       candidate = other.takeDue(at: .distantFuture, limit: 1) { _ in true }[0]

@@ -12,15 +12,18 @@ public struct ReapQueue: Sendable {
     public var key: ObjectKey
     /// A vnode of this shard that holds its tombstone.
     public var partition: PartitionID
+    /// The key's first partition, so that rounds are put together without hashing every key again.
+    public var first: PartitionID
     /// When it may be reaped.
     public var due: Instant
     /// Rounds that have come to nothing.
     public var attempts = 0
 
     /// The key, due at an instant.
-    public init(key: ObjectKey, partition: PartitionID, due: Instant) {
+    public init(key: ObjectKey, partition: PartitionID, first: PartitionID, due: Instant) {
       self.key = key
       self.partition = partition
+      self.first = first
       self.due = due
     }
   }
