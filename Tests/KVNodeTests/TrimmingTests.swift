@@ -107,6 +107,23 @@ import Testing
     return true
   }
 
+  @Test func `an object that moves away after a trim and comes back keeps its contents`() throws {
+    let store = ModelReplicaStore()
+    var vnodes = try vnodes(store, 1)
+    let write = CoordinatedWrite(
+      key: key, context: VersionVector([Dot(actor: VnodeID(rawValue: 4), counter: 2)]),
+      content: Content(value: [1]), keepsSiblings: true, replacesAll: false)
+    let whole = try vnodes.coordinate(write, in: partition, at: now).get().encoded
+    var item = try #require(try vnodes.wideObject(key, in: partition, widerThan: 1))
+    item.retired = [VnodeID(rawValue: 4)]
+    #expect(try vnodes.trim([item], in: partition).count == 1)
+    let sent = store.scan(
+      partition, bucket: nil, after: nil, limit: 10, byteLimit: .max, headsOnly: false)
+    #expect(try vnodes.remove(unchanged: sent.entries, from: partition).removed == 1)
+    _ = vnodes.merge(whole, of: key, in: partition, keepsSiblings: true)
+    #expect(try object(vnodes).siblings.count == 1)
+  }
+
   @Test func `a cluster whose nodes crash again and again keeps its clocks short`() throws {
     let cluster = TestCluster(nodes: 3, shards: 1)
     var properties = BucketProperties()

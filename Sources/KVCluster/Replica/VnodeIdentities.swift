@@ -115,6 +115,9 @@ public struct VnodeIdentities: Sendable {
     return .metadata(Self.floorName(partition), writer.bytes)
   }
 
+  /// Reads the floors again when they are next needed: a batch that would have raised one has failed.
+  mutating func forgetFloors() { floors = [:] }
+
   private static func floorName(_ partition: PartitionID) -> String {
     "vnode/floor/\(partition.index)"
   }

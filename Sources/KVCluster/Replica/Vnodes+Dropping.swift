@@ -42,7 +42,7 @@ extension Vnodes {
     if let raised = try identities.raiseFloor(of: partition, to: highest, in: store) {
       changes.append(raised)
     }
-    if !changes.isEmpty { _ = try store.apply(changes) }
+    if !changes.isEmpty { _ = try apply(changes) }
     return (removed, scan.isComplete ? nil : scan.entries.last?.key)
   }
 

@@ -43,7 +43,7 @@ extension Vnodes {
     if let raised = try identities.raiseFloor(of: partition, to: highest, in: store) {
       changes.append(raised)
     }
-    return (count, try store.apply(changes))
+    return (count, try apply(changes))
   }
 
   /// The tombstone that the vnode of `partition` holds for `key`; nil when it holds none.

@@ -6,8 +6,10 @@ public import KVModel
 /// clocks would grow without end. An entry of an actor tells copies apart that hold one of its contents
 /// from those that have seen it replaced. When every primary holds the same object, no other member holds
 /// a copy, no content bears a dot of the actor and no vnode counts under it, there is nothing left to tell
-/// apart. What may still be on its way, or comes from a backup, is told apart by the whole clock, which is
-/// remembered like that of a reaped tombstone.
+/// apart. What may still be on its way, or comes from a backup, is told apart by the entries taken out,
+/// which are remembered like the clock of a reaped tombstone: of their events no content is left anywhere.
+/// Entries with living contents must not be remembered: the object may move away and come back, and its
+/// contents would count as replaced.
 extension Vnodes {
   /// The object of `key` as a round to trim it would be about, if its clock has more than `width` actors.
   public func wideObject(
@@ -44,10 +46,12 @@ extension Vnodes {
         let bytes = try store.object(item.key, in: partition)
       else { continue }
       let object = try decode(bytes, in: partition)
-      let left = object.clock.entries.filter { !item.retired.contains($0.actor) }
+      let entries = object.clock.entries
+      let left = entries.filter { !item.retired.contains($0.actor) }
       let trimmed = KVObject(clock: VersionVector(left), siblings: object.siblings)
       let (encoded, headByteCount) = trimmed.encoded()
-      let memory = memory(of: object.clock)
+      let gone = VersionVector(entries.filter { item.retired.contains($0.actor) })
+      let memory = memory(of: try buried(item.key, in: partition)?.clock.merging(gone) ?? gone)
       let life = rules.life(in: item.key.bucket, at: wallClock)
       changes += [
         .remember(item.key, partition, clock: memory.clock, expiry: memory.expiry),
@@ -62,7 +66,7 @@ extension Vnodes {
   }
 
   /// What the vnode knows of a stored object in the face of one that it is sent: with what it remembers
-  /// of the clock, when some content comes from an actor that the stored clock does not name.
+  /// of its clock, when some content comes from an actor that the stored clock does not name.
   func remembering(
     _ object: KVObject, of key: ObjectKey, in partition: PartitionID, against incoming: KVObject
   ) throws(ReplicaStoreFailure) -> KVObject {

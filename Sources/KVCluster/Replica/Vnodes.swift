@@ -114,6 +114,10 @@ public struct Vnodes {
   public mutating func coordinate(
     _ write: CoordinatedWrite, in partition: PartitionID, at now: Now
   ) -> Result<Stored, RequestFailure> {
+    // What a refused or failed write would have made known of the identities goes back.
+    let before = identities
+    var isApplied = false
+    defer { if !isApplied { identities = before } }
     do throws(ReplicaStoreFailure) {
       var object = try load(write.key, in: partition).object
       if let refusal = refusal(of: write, over: object) { return .failure(refusal) }
@@ -142,6 +146,7 @@ public struct Vnodes {
           write.key, partition, encoded: encoded, headByteCount: headByteCount,
           expiry: life?.expiry(of: object)))
       let sequence = try store.apply(changes)
+      isApplied = true
       return .success(
         Stored(
           encoded: encoded, sequence: sequence, isChanged: true,
@@ -185,11 +190,11 @@ public struct Vnodes {
     do throws(ReplicaStoreFailure) {
       let merged = try mergeChange(
         encoded, of: key, in: partition, keepsSiblings: keepsSiblings)
-      guard let change = merged.change else {
+      guard !merged.changes.isEmpty else {
         return .success(
           Stored(encoded: merged.encoded, sequence: store.sequences.applied, isChanged: false))
       }
-      let sequence = try store.apply([change])
+      let sequence = try apply(merged.changes)
       return .success(
         Stored(
           encoded: merged.encoded, sequence: sequence, isChanged: true, warning: merged.warning))
@@ -205,20 +210,22 @@ public struct Vnodes {
     _ entries: [ReplicaScan.Entry], in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> (sequence: UInt64, changed: Int) {
     var changes: [ReplicaChange] = []
+    var changed = 0
     var seen = Set<ObjectKey>()
     for entry in entries {
       // A second object of one key must merge with the first, which is not stored yet.
       if !seen.insert(entry.key).inserted {
-        _ = try store.apply(changes)
+        _ = try apply(changes)
         changes = []
         seen = [entry.key]
       }
       let merged = try mergeChange(
         entry.encoded, of: entry.key, in: partition, keepsSiblings: true)
-      if let change = merged.change { changes.append(change) }
+      if !merged.changes.isEmpty { changed += 1 }
+      changes += merged.changes
     }
-    guard !changes.isEmpty else { return (store.sequences.applied, 0) }
-    return (try store.apply(changes), changes.count)
+    guard !changes.isEmpty else { return (store.sequences.applied, changed) }
+    return (try apply(changes), changed)
   }
 
   /// Removes the objects that are still exactly as they were sent, and gives the vnode a new
@@ -265,15 +272,26 @@ extension Vnodes {
     }
   }
 
-  private func mergeChange(
+  /// Applies changes that go with what has become of the identities; what a failed batch would have made
+  /// known of them is found out again.
+  mutating func apply(_ changes: [ReplicaChange]) throws(ReplicaStoreFailure) -> UInt64 {
+    do {
+      return try store.apply(changes)
+    } catch {
+      identities.forgetFloors()
+      throw error
+    }
+  }
+
+  private mutating func mergeChange(
     _ encoded: Bytes, of key: ObjectKey, in partition: PartitionID, keepsSiblings: Bool
-  ) throws(ReplicaStoreFailure) -> (encoded: Bytes, change: ReplicaChange?, warning: String?) {
+  ) throws(ReplicaStoreFailure) -> (encoded: Bytes, changes: [ReplicaChange], warning: String?) {
     var incoming = try decode(encoded, in: partition)
     let life = rules.life(in: key.bucket, at: wallClock)
     let held = incoming.siblings.count
     if let life { incoming.forget(where: life.isDead) }
     let stored = try load(key, in: partition)
-    if let bytes = stored.encoded, bytes == encoded { return (bytes, nil, nil) }
+    if let bytes = stored.encoded, bytes == encoded { return (bytes, [], nil) }
     let known = try remembering(stored.object, of: key, in: partition, against: incoming)
     var object = known.merging(incoming)
     if !keepsSiblings { object.keepNewestSibling() }
@@ -282,20 +300,27 @@ extension Vnodes {
     }
     let isBuried = stored.encoded == nil && !stored.object.isEmpty
     if object == stored.object || object == known, stored.encoded != nil || isBuried {
-      return (stored.encoded ?? encoded, nil, nil)
+      return (stored.encoded ?? encoded, [], nil)
     }
     let (bytes, headByteCount) = object.encoded()
     guard object.siblings.isEmpty else {
       let expiry = life?.expiry(of: object)
       return (
         bytes,
-        .put(key, partition, encoded: bytes, headByteCount: headByteCount, expiry: expiry),
+        [.put(key, partition, encoded: bytes, headByteCount: headByteCount, expiry: expiry)],
         warning(about: object, bytes.count)
       )
     }
     // What is dead by its bucket's rules needs no grave: the rules keep it away.
-    if stored.encoded == nil, held > 0 || object.isEmpty { return (bytes, nil, nil) }
-    return (bytes, burial(of: key, in: partition, object.clock), nil)
+    if stored.encoded == nil, held > 0 || object.isEmpty { return (bytes, [], nil) }
+    var changes = [burial(of: key, in: partition, object.clock)]
+    let actor = try identities.identity(of: partition, in: store)
+    if let raised = try identities.raiseFloor(
+      of: partition, to: stored.object.clock[actor], in: store)
+    {
+      changes.append(raised)
+    }
+    return (bytes, changes, nil)
   }
 
   private func refusal(of write: CoordinatedWrite, over object: KVObject) -> RequestFailure? {

@@ -32,6 +32,14 @@ extension Simulation {
 
   private static func settledName(_ index: Int) -> Bytes { Bytes("s\(index)".utf8) }
 
+  /// False for a node that has left, or not come yet: it knows itself only, and lists what it has.
+  func speaksForCluster(_ node: Int) -> Bool {
+    guard let view = world.nodes[node].shards.first?.shard.view else { return false }
+    return members.allSatisfy { other in
+      other == membership.leaving || view.member(world.nodes[other].member.id) != nil
+    }
+  }
+
   /// Holds a listing of the settled keys against what was written.
   mutating func checkSettled(_ names: [Bytes]) throws(SimulationFailure) {
     world.probes.count("sim: listing held against settled keys")
@@ -72,37 +80,53 @@ extension Simulation {
 
   // MARK: Dropping a bucket
 
-  /// Drops the bucket of the settled keys, as the last thing of a run: nothing of it may be left.
+  /// Drops the bucket of the settled keys, as the last thing of a run: nothing that was written before the
+  /// drop, by the coordinator's clock, may be left.
   mutating func dropSettledKeys() throws(SimulationFailure) {
     guard hasSettled else { return }
     let done = try ask(.dropBucket(Self.settledBucket), .settling)
-    let isGone = try wait(upTo: 60 * Self.second) { !$0.holdsSettledKeys() }
+    let isGone = try wait(upTo: 60 * Self.second) { !$0.holdsDroppedKeys() }
     let listing = try ask(
       .listKeys(Self.settledBucket, timeout: Self.calmTimeout), .listing(isOfKeys: true))
-    guard done.failure == nil, isGone, listing.failure == nil, listing.names.isEmpty else {
+    let left = Set(storedSettledKeys().filter { !$0.isDropped }.map(\.name))
+    guard done.failure == nil, isGone, listing.failure == nil,
+      Set(listing.names) == left, listing.names.count == left.count
+    else {
       throw SimulationFailure(
         checker: .drop,
-        explanation: "after the drop \(listing.names.count) keys are listed; on disk "
-          + (isGone ? "there is nothing" : "there is something")
+        explanation: "after the drop \(listing.names.count) keys are listed, not \(left.count); "
+          + "of the dropped ones on disk there is " + (isGone ? "nothing" : "something")
           + (done.failure.map { ", \($0)" } ?? ""))
     }
   }
 
-  private mutating func holdsSettledKeys() -> Bool {
+  private mutating func holdsDroppedKeys() -> Bool {
+    storedSettledKeys().contains(where: \.isDropped)
+  }
+
+  /// What members hold of the settled keys, and whether it was written before the drop.
+  private mutating func storedSettledKeys() -> [(name: Bytes, isDropped: Bool)] {
+    var found: [(name: Bytes, isDropped: Bool)] = []
     for node in members {
       for shard in world.nodes[node].shards {
+        let time = shard.shard.view.dropTime(of: Self.settledBucket)
         do throws(ReplicaStoreFailure) {
           for partition in try shard.replicas.occupiedPartitions() {
             let scan = try shard.replicas.scan(
-              partition, bucket: Self.settledBucket, after: nil, limit: 1, byteLimit: 1 << 16,
+              partition, bucket: Self.settledBucket, after: nil, limit: 100, byteLimit: 1 << 20,
               headsOnly: true)
-            if !scan.entries.isEmpty { return true }
+            for entry in scan.entries {
+              let object = try? KVObject(encodedHead: entry.encoded)
+              let latest = object?.siblings.map(\.content.lastModified).max()
+              let isDropped = time.map { latest ?? $0 <= $0 } ?? true
+              found.append((entry.key.key, isDropped))
+            }
           }
         } catch {
           world.fail(.storage, "n\(node) cannot be read: \(error)")
         }
       }
     }
-    return false
+    return found
   }
 }
