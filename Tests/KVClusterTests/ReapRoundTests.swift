@@ -120,6 +120,32 @@ import Testing
     #expect(actions.isEmpty)
   }
 
+  @Test func `a trim retires actors that nobody counts under and no content names`() throws {
+    let fixture = CoordinatorFixture()
+    let dots = (1...4).map { Dot(actor: VnodeID(rawValue: $0), counter: 3) }
+    let item = ReapItem(
+      key: fixture.key, clock: VersionVector(dots), siblings: [dots[0]])
+    let group = ReapGroup(in: fixture.view, first: fixture.partition(0), n: 3)
+    var round = try #require(
+      ReapRound(
+        operation: OperationID(rawValue: 5), purpose: .trim, group: group, items: [item],
+        in: fixture.view))
+    var actions: [ReapRound.Action] = []
+    round.start(into: &actions)
+    let asked = actions
+    actions = []
+    for case .ask(let target, let order) in asked {
+      var vote = ReapVote(
+        operation: order.operation, verdicts: order.partitions.map { _ in .same })
+      vote.actors = [dots[1].actor]
+      round.receive(vote, from: target, into: &actions)
+    }
+    var orders: [ReapOrder] = []
+    for case .bury(_, let order) in actions { orders.append(order) }
+    #expect(orders.count == 3)
+    #expect(orders.allSatisfy { $0.items[0].retired == [dots[2].actor, dots[3].actor] })
+  }
+
   @Test func `the queue gives out what is due, in order, once`() {
     var random = SeededRandom(seed: 4)
     var queue = ReapQueue()
