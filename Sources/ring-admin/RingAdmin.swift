@@ -24,7 +24,7 @@ struct RingAdmin: ParsableCommand {
     version: ServerVersion.text,
     subcommands: [
       ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self, Down.self,
-      Stat.self, Ping.self, BucketTypeCommand.self, StoreCommand.self,
+      Stat.self, Ping.self, BucketCommand.self, BucketTypeCommand.self, StoreCommand.self,
     ])
 
   /// Parses and runs; returns this program's exit code.

@@ -27,6 +27,7 @@ extension PeerMessage {
     case .listReply(let reply): reply.encode(into: &writer)
     case .handoff(let batch): batch.encode(into: &writer)
     case .handoffReceipt(let receipt): receipt.encode(into: &writer)
+    case .reap(let message): message.encode(into: &writer)
     case .setProperties(let change): change.encode(into: &writer)
     case .propertiesStored(let operation): operation.encode(into: &writer)
     case .transferCompleted(let transfer): transfer.encode(into: &writer)
@@ -69,6 +70,7 @@ extension PeerMessage {
         })
     case 18: self = .drained
     case 19: self = .stopNow
+    case ReapMessage.tags: self = .reap(try ReapMessage(tag: tag, decoding: &reader))
     default: throw DecodingFailure(expected: "a peer message tag, not \(tag)", offset: 1)
     }
     try reader.expectEnd()
@@ -95,6 +97,7 @@ extension PeerMessage {
     case .transferProgress: 17
     case .drained: 18
     case .stopNow: 19
+    case .reap(let message): message.tag
     }
   }
 

@@ -2,10 +2,26 @@
 public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
-    "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
-    "handoff failed", "handoff given up", "handoff removal skipped", "hedged read",
+    "clocks trimmed",
+    "dropped objects removed",
+    "duplicate forward dropped",
+    "epoch bump",
+    "forward target lost",
+    "handed off objects removed",
+    "handoff failed",
+    "handoff given up",
+    "handoff removal skipped",
+    "hedged read",
     "hint stored",
-    "put sent again or to a fallback", "read repair", "resumed after a full disk",
+    "listing refused by a former owner",
+    "listing taken over after a refusal",
+    "listing taken over after silence",
+    "put sent again or to a fallback",
+    "read repair",
+    "reap deferred",
+    "resumed after a full disk",
+    "tombstone repaired",
+    "tombstones reaped",
     "write forwarded during transfer",
   ]
 
@@ -15,6 +31,7 @@ public enum KnownProbes {
       "sim: background work in a store", "sim: damage found by a scrub",
       "sim: damage found by a store", "sim: flush failed on a full disk",
       "sim: join during the storm", "sim: journal replayed", "sim: leave during the storm",
+      "sim: listing held against settled keys",
       "sim: read held against a quorum", "sim: rejoin without data", "sim: rot without damage",
       "sim: siblings read", "sim: start put off by a full disk", "sim: torn journal recovered",
     ] + FaultKind.allCases.map { "sim: fault \($0)" }

@@ -127,6 +127,8 @@ struct ShardTuning {
   var handoffLimit: Int
   var requestLimit: Int
   var siblingLimit = 100
+  var deleteMode: DeleteMode
+  var listPageLimit: Int
   /// How long a probe may go unanswered; nil for as long as the interval suggests.
   var probeTimeout: Duration?
 
@@ -138,6 +140,9 @@ struct ShardTuning {
     handoffInterval = .milliseconds([300, 1_000, 2_000][random.below(3)])
     handoffLimit = 1 + random.below(3)
     requestLimit = random.chance(0.9) ? 10_000 : 3
+    let delay = DeleteMode.delayed(.milliseconds([50, 500, 3_000][random.below(3)]))
+    deleteMode = [delay, delay, .immediate, .keep][random.below(4)]
+    listPageLimit = [1, 2, 5, 1_000][random.below(4)]
   }
 
   /// The configuration of one shard.
@@ -156,6 +161,9 @@ struct ShardTuning {
     configuration.handoffLimit = handoffLimit
     configuration.requestLimit = requestLimit
     configuration.siblingLimit = siblingLimit
+    configuration.deleteMode = deleteMode
+    configuration.listPageLimit = listPageLimit
+    configuration.listPageTimeout = requestTimeout / 4
     return configuration
   }
 }
