@@ -15,8 +15,10 @@ enum Deadline: Hashable {
   case listing(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
-  /// A handoff batch's receipt is due.
+  /// The answer to a handoff's message is due.
   case handoff(PartitionID, OperationID, number: UInt32)
+  /// A handoff that sent too fast may go on.
+  case handoffPause(PartitionID, OperationID)
   /// The shard must stop now.
   case stop
 }

@@ -72,9 +72,9 @@ public struct Shard {
   /// Forwarded PUTs whose sender has not been answered yet.
   var forwardedCount = 0
 
-  var senders: [PartitionID: HandoffSender] = [:]
-  var handoffsTried: Set<PartitionID> = []
-  var completedTransfers: Set<PendingTransfer> = []
+  var handoffs = Handoffs()
+  /// What each node was last heard to speak; no entry means the earliest protocol.
+  var peerVersions: [NodeID: UInt16] = [:]
 
   /// A shard over an open store; its first event must be ``ShardEvent/start``.
   public init(configuration: ShardConfiguration, store: any ReplicaStore) {
@@ -87,6 +87,7 @@ public struct Shard {
       seed: StableHash.mix(configuration.seed ^ address.node.rawValue)
         &+ UInt64(address.shard.index))
     nextOperation = random.next() >> 1
+    handoffs.limits = configuration.handoff
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
@@ -99,6 +100,10 @@ public struct Shard {
       return min(deadlines.next, membership?.nextDeadline ?? .distantFuture)
     }
   }
+
+  /// Transfers whose every object this shard, the sender, has found at the next owner; for tests and
+  /// the simulator.
+  package var finishedTransfers: Set<PendingTransfer> { handoffs.completed }
 
   /// The invariants of what the shard keeps, checked in full; for tests and the simulator.
   package func checkInvariants() { membership?.checkInvariants() }
@@ -129,7 +134,8 @@ public struct Shard {
     case .admin(let id, let command): takeAdmin(command, id)
     case .synced(let sequence): synced(through: sequence)
     case .syncFailed(let failure): syncFailed(failure)
-    case .peerDisconnected(let node): stepMembership(.peerDisconnected(node))
+    case .peerDisconnected(let node): peerDisconnected(node)
+    case .peerSpeaks(let version, let node): note(version, of: node)
     case .timer: timerFired()
     case .stop: stop()
     }
@@ -151,6 +157,7 @@ public struct Shard {
     case .listReply(let reply): takeListReply(reply, from: from)
     case .handoff(let batch): serveHandoff(batch, from: from)
     case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
+    case .handoffMessage(let message): takeHandoffMessage(message, from: from)
     case .setProperties(let change): serveProperties(change, from: from)
     case .propertiesStored(let operation): takePropertiesStored(operation)
     case .transferCompleted(let transfer): stepMembership(.transferCompleted(transfer))
@@ -209,7 +216,8 @@ public struct Shard {
       case .listing(let operation): listingDue(operation)
       case .properties(let operation): propertiesDue(operation)
       case .handoff(let partition, let operation, let number):
-        receiptDue(partition, operation, number: number)
+        answerDue(partition, operation, number: number)
+      case .handoffPause(let partition, let operation): resume(partition, operation)
       case .stop: stopNow()
       }
       drainInbox()
@@ -222,8 +230,10 @@ extension Shard {
   mutating func send(_ message: PeerMessage, to target: Address) {
     if target == address {
       inbox.append(message)
-    } else {
+    } else if version(of: target.node) >= message.protocolVersion {
       outbox.append(.send(message.encoded(), to: target))
+    } else {
+      probe("message unknown to its receiver held back")
     }
   }
 
@@ -253,7 +263,7 @@ extension Shard {
 
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + propertyChanges.count
-      + senders.count
+      + handoffs.active.count * handoffs.limits.windowCount
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
@@ -265,7 +275,9 @@ extension Shard {
     case .listing(let operation): listings[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
     case .handoff(let partition, let operation, let number):
-      senders[partition]?.operation == operation && senders[partition]?.pendingNumber == number
+      handoffs.sender(of: partition, operation)?.isWaiting(for: number) ?? false
+    case .handoffPause(let partition, let operation):
+      handoffs.sender(of: partition, operation) != nil
     }
   }
 
@@ -273,7 +285,7 @@ extension Shard {
   public var statistics: ShardStatistics {
     var result = counters
     result.requestsActive = clients.count
-    result.handoffsActive = senders.count
+    result.handoffsActive = handoffs.active.count
     result.hintsPending = pendingHints()
     return result
   }
@@ -284,10 +296,10 @@ extension PeerMessage {
   var isWithinNode: Bool {
     switch self {
     case .view, .viewRequest, .setProperties, .propertiesStored, .transferCompleted,
-      .transferProgress, .drained, .stopNow:
+      .transferProgress, .drained, .stopNow, .handoffMessage(.limits):
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .handoff, .handoffReceipt:
+      .listReply, .handoff, .handoffReceipt, .handoffMessage:
       false
     }
   }

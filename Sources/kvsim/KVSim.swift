@@ -14,7 +14,7 @@ struct KVSim: ParsableCommand {
 
       Docs/Simulation.md says what is simulated and how to read a failure.
       """,
-    subcommands: [Run.self, Worker.self])
+    subcommands: [Run.self, GossipCommand.self, Worker.self])
 }
 
 /// The options that decide what a run is, besides its seed.
@@ -57,6 +57,11 @@ extension Workload: ExpressibleByArgument {}
 struct SeedRange: ExpressibleByArgument {
   var first: UInt64
   var last: UInt64
+
+  init(first: UInt64, last: UInt64) {
+    self.first = first
+    self.last = last
+  }
 
   init?(argument: String) {
     let parts = argument.split(separator: ".", omittingEmptySubsequences: true)

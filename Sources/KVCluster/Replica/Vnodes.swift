@@ -170,16 +170,19 @@ public struct Vnodes {
     return (try store.apply(changes), changes.count)
   }
 
-  /// Removes the objects that are still exactly as they were sent, and gives the vnode a new
-  /// identity in the same batch.
+  /// Removes the objects that are still exactly as they were sent (or, with `areHeads`, whose heads
+  /// are as they were compared), and gives the vnode a new identity in the same batch.
   ///
   /// - Returns: how many were removed and how many had changed and stay.
   public mutating func remove(
-    unchanged entries: [ReplicaScan.Entry], from partition: PartitionID
+    unchanged entries: [ReplicaScan.Entry], areHeads: Bool = false, from partition: PartitionID
   ) throws(ReplicaStoreFailure) -> (removed: Int, kept: Int) {
     var changes: [ReplicaChange] = []
-    for entry in entries where try store.object(entry.key, in: partition) == entry.encoded {
-      changes.append(.remove(entry.key, partition))
+    for entry in entries {
+      let present =
+        areHeads
+        ? try store.head(entry.key, in: partition) : try store.object(entry.key, in: partition)
+      if present == entry.encoded { changes.append(.remove(entry.key, partition)) }
     }
     let removed = changes.count
     if removed > 0 {
@@ -213,6 +216,12 @@ extension Vnodes {
   ) throws(ReplicaStoreFailure) -> (encoded: Bytes, change: ReplicaChange?) {
     let incoming = try decode(encoded, in: partition)
     let stored = try load(key, in: partition)
+    if stored.encoded == nil, keepsSiblings,
+      incoming.clock.entries.count <= VersionVector.entryLimit,
+      let headByteCount = try? KVObject.headByteCount(of: encoded)
+    {
+      return (encoded, .put(key, partition, encoded: encoded, headByteCount: headByteCount))
+    }
     if let bytes = stored.encoded, bytes == encoded { return (bytes, nil) }
     var object = stored.object.merging(incoming)
     if !keepsSiblings { object.keepNewestSibling() }

@@ -77,6 +77,7 @@ public struct Simulation {
     do throws(SimulationFailure) {
       try formCluster()
       try configureBuckets()
+      try writeColdKeys()
       try storm()
       try calm()
       try checkEverything()
@@ -153,6 +154,7 @@ public struct Simulation {
     case .fault: strike()
     case .recovery(let recovery): recover(recovery)
     case .membership: try continueMembership()
+    case .transferCheck(let check): world.check(check)
     }
   }
 }

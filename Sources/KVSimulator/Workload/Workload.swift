@@ -8,6 +8,9 @@ public enum Workload: String, Sendable, CaseIterable {
   case deletes
   /// Writes while nodes join and leave.
   case membership
+  /// Writes of few keys and many that stay as they are, while partitions move in small batches and
+  /// members join, leave, are replaced, removed, marked down or lose their disks.
+  case handoff
   /// Bucket properties set, reset and read, while some keys are written.
   case properties
   /// Keys written and listed.
@@ -16,13 +19,13 @@ public enum Workload: String, Sendable, CaseIterable {
   case mixed
 
   /// True when nodes join and leave during the run.
-  var changesMembership: Bool { self == .membership || self == .mixed }
+  var changesMembership: Bool { self == .membership || self == .handoff || self == .mixed }
 
   /// How often each kind of request is chosen, relative to the others.
   var mix: RequestMix {
     var mix = RequestMix()
     switch self {
-    case .writes, .membership: (mix.gets, mix.puts) = (4, 8)
+    case .writes, .membership, .handoff: (mix.gets, mix.puts) = (4, 8)
     case .registers: (mix.gets, mix.puts, mix.updates) = (3, 1, 8)
     case .deletes: (mix.gets, mix.puts, mix.deletes) = (3, 6, 4)
     case .properties: (mix.gets, mix.puts, mix.properties) = (1, 2, 8)

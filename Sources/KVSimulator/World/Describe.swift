@@ -24,6 +24,7 @@ struct Describe {
     case .peerDisconnected: 17
     case .timer: 18
     case .stop: 19
+    case .peerSpeaks: 9
     }
   }
 
@@ -33,6 +34,7 @@ struct Describe {
     case .request(let id, _), .requestCancelled(let id), .admin(let id, _): id.rawValue
     case .synced(let through): through
     case .peerDisconnected(let node): node.rawValue
+    case .peerSpeaks(let version, let node): node.rawValue &+ UInt64(version)
     case .start, .syncFailed, .timer, .stop: 0
     }
   }
@@ -47,6 +49,8 @@ struct Describe {
     case .synced(let through): "synced \(through)"
     case .syncFailed(let failure): "sync failed: \(failure)"
     case .peerDisconnected(let node): "disconnected from \(names[node] ?? "\(node.rawValue)")"
+    case .peerSpeaks(let version, let node):
+      "\(names[node] ?? "\(node.rawValue)") speaks version \(version)"
     case .timer: "timer"
     case .stop: "stop"
     }

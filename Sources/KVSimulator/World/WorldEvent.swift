@@ -41,6 +41,8 @@ enum PlannedTask {
   case recovery(Recovery)
   /// The membership script goes on.
   case membership
+  /// What a former owner holds is looked for at the next owner.
+  case transferCheck(TransferCheck)
 }
 
 /// How a fault ends.
