@@ -7,18 +7,28 @@ enum Deadline: Hashable {
   case tick
   /// A GET's answer or its late replies are due.
   case get(OperationID)
+  /// A body that a GET waits for is late.
+  case hedge(OperationID)
   /// A PUT's retry, answer or late copies are due.
   case put(OperationID)
   /// A forwarded PUT's outcome is due.
   case forward(OperationID)
   /// A listing's end is due.
   case listing(OperationID)
+  /// A page of a listing is due.
+  case listPage(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
   /// The answer to a handoff's message is due.
   case handoff(PartitionID, OperationID, number: UInt32)
   /// A handoff that sent too fast may go on.
   case handoffPause(PartitionID, OperationID)
+  /// Tombstones are due to be reaped.
+  case tombstones
+  /// The next stretch of a dropped bucket is due to be removed.
+  case drop
+  /// A round of reaping is due to end.
+  case reap(OperationID)
   /// The shard must stop now.
   case stop
 }

@@ -10,9 +10,15 @@ public import KVStorage
 public final class LSMReplicaStore: ReplicaStore {
   /// The storage engine underneath, for whoever syncs, compacts and closes it.
   public let store: Store
+  /// False while no grave has ever been dug, which spares reads of unknown keys a look for one.
+  private var mayHoldGraves: Bool
 
   /// A replica store over an open store.
-  public init(store: Store) { self.store = store }
+  public init(store: Store) {
+    self.store = store
+    let first = try? store.scan(from: KeyLayout.gravePrefix, limit: 1, .keys).first
+    mayHoldGraves = first?.key.starts(with: KeyLayout.gravePrefix) ?? true
+  }
 
   /// The sequence of the latest change and of the latest durable one.
   public var sequences: (applied: UInt64, synced: UInt64) {
@@ -41,14 +47,39 @@ public final class LSMReplicaStore: ReplicaStore {
     }
   }
 
+  /// The encoded clock of the grave of `key` in `partition`.
+  public func grave(
+    of key: ObjectKey, in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> Bytes? {
+    guard mayHoldGraves else { return nil }
+    do {
+      return try store.get(KeyLayout.graveKey(key, partition))
+    } catch {
+      throw ReplicaStoreFailure(error)
+    }
+  }
+
   /// Applies all changes at once; returns the sequence that must be synced for them to be durable.
   public func apply(_ changes: [ReplicaChange]) throws(ReplicaStoreFailure) -> UInt64 {
     guard !changes.isEmpty else { return sequences.applied }
     var batch = WriteBatch()
     for change in changes {
       switch change {
-      case .put(let key, let partition, let encoded, let headByteCount):
-        batch.put(KeyLayout.objectKey(key, partition), encoded, headByteCount: headByteCount)
+      case .put(let key, let partition, let encoded, let headByteCount, let expiry):
+        batch.put(
+          KeyLayout.objectKey(key, partition), encoded, headByteCount: headByteCount,
+          expiry: expiry)
+      case .bury(let key, let partition, let clock, let expiry):
+        mayHoldGraves = true
+        batch.delete(KeyLayout.objectKey(key, partition))
+        batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
+      case .remember(let key, let partition, let clock, let expiry):
+        mayHoldGraves = true
+        batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
+      case .removeRange(let partition, let first, let last):
+        batch.deleteRange(
+          KeyLayout.objectKey(first, partition),
+          KeyLayout.successor(of: KeyLayout.objectKey(last, partition)))
       case .remove(let key, let partition): batch.delete(KeyLayout.objectKey(key, partition))
       case .metadata(let name, let value?): batch.put(KeyLayout.metadataKey(name), value)
       case .metadata(let name, nil): batch.delete(KeyLayout.metadataKey(name))

@@ -19,7 +19,7 @@ extension Shard {
   ) {
     let plan: GetPlan
     switch GetPlan.make(for: key, options: options, in: view) {
-    case .failure(let failure): return finish(purpose, .failure(failure))
+    case .failure(let failure): return finish(purpose, key, .failure(failure))
     case .success(let made): plan = made
     }
     let operation = newOperation()
@@ -53,6 +53,25 @@ extension Shard {
     perform(actions, operation, get)
   }
 
+  /// A body has been waited for long enough to ask another vnode for it, if the budget allows.
+  mutating func hedgeDue(_ operation: OperationID) {
+    guard hedgeCredit >= Self.hedgeCost, var get = gets.removeValue(forKey: operation) else {
+      return
+    }
+    var actions: [GetCoordinator.Action] = []
+    if get.coordinator.hedge(into: &actions) {
+      hedgeCredit -= Self.hedgeCost
+      counters.hedgedReads += 1
+      probe("hedged read")
+    }
+    perform(actions, operation, get)
+  }
+
+  /// At most one fetched body in ten is asked for twice, so that hedging cannot double the load of a
+  /// cluster that is slow because it is busy.
+  private static let hedgeCost = 10
+  private static let hedgeCreditLimit = 1000
+
   mutating func viewChangedForGets() {
     for operation in gets.keys.sorted() {
       guard var get = gets.removeValue(forKey: operation) else { continue }
@@ -71,12 +90,15 @@ extension Shard {
       switch action {
       case .read(let replica, let byteLimit):
         read(get.coordinator.key, replica, operation, byteLimit)
+      case .awaitBody:
+        hedgeCredit = min(hedgeCredit + 1, Self.hedgeCreditLimit)
+        deadlines.add(.hedge(operation), at: now.instant + configuration.hedgeDelay)
       case .answer(let result):
         let purpose = get.purpose
         get.purpose = .answered
         get.dueAt = now.instant + Self.collectTimeout
         deadlines.add(.get(operation), at: get.dueAt)
-        finish(purpose, result)
+        finish(purpose, get.coordinator.key, result)
       case .repair(let replica, let encoded): repair(get.coordinator.key, replica, encoded)
       case .finished: isFinished = true
       }
@@ -104,10 +126,11 @@ extension Shard {
     send(.write(request), to: target)
   }
 
-  /// Hands a GET's outcome to whatever it was for.
+  /// Hands a GET's outcome to whatever it was for, without contents that are dead.
   private mutating func finish(
-    _ purpose: GetOperation.Purpose, _ result: Result<KVObject, RequestFailure>
+    _ purpose: GetOperation.Purpose, _ key: ObjectKey, _ found: Result<KVObject, RequestFailure>
   ) {
+    let result = found.map { living($0, key) }
     switch purpose {
     case .client(let id):
       switch result {
@@ -120,6 +143,13 @@ extension Shard {
     case .delete(let task): foundClock(task, result)
     case .answered: break
     }
+  }
+
+  private func living(_ object: KVObject, _ key: ObjectKey) -> KVObject {
+    guard let life = vnodes?.rules.life(in: key.bucket, at: now.wallClock) else { return object }
+    var living = object
+    living.forget(where: life.isDead)
+    return living
   }
 
   // MARK: Vnode

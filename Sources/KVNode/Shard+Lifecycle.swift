@@ -32,7 +32,8 @@ extension Shard {
     case .message(let bytes, _):
       // The view is what the shard waits for.
       return !((try? PeerMessage(decoding: bytes))?.isWithinNode ?? false)
-    case .start, .requestCancelled, .synced, .syncFailed, .peerDisconnected, .peerSpeaks, .timer,
+    case .start, .requestCancelled, .listingTaken, .synced, .syncFailed, .peerDisconnected,
+      .peerSpeaks, .timer,
       .stop:
       return false
     }
@@ -63,10 +64,11 @@ extension Shard {
     do {
       let restored = try VnodeIdentities.restore(
         from: store, random: random.next(), startedCleanly: configuration.startedCleanly)
-      vnodes = Vnodes(
-        store: store, identities: restored.identities,
-        limits: Vnodes.Limits(
-          objectBytes: configuration.objectByteLimit, siblings: configuration.siblingLimit))
+      var vnodes = Vnodes(
+        store: store, identities: restored.identities, limits: configuration.vnodeLimits)
+      vnodes.wallClock = now.wallClock
+      vnodes.rules = BucketRules(view)
+      self.vnodes = vnodes
       if restored.changes.isEmpty {
         isEpochDurable = true
       } else {
@@ -138,12 +140,8 @@ extension Shard {
     }
   }
 
-  private mutating func persistMembership(_ bytes: Bytes) {
-    guard storeFailure == nil else {
-      // Never durable: from here on this node says nothing more about the cluster.
-      membershipSequence = .max
-      return
-    }
+  mutating func persistMembership(_ bytes: Bytes) {
+    guard storeFailure == nil else { return keepUnsaved(bytes) }
     do {
       let sequence = try store.apply([.metadata(Self.membershipName, bytes)])
       membershipSequence = sequence
@@ -153,7 +151,15 @@ extension Shard {
       }
     } catch {
       log(.error, "the membership's state could not be stored: \(error)")
+      storeFailure = error
+      keepUnsaved(bytes)
     }
+  }
+
+  /// Not durable: until it is, this node says nothing more about the cluster.
+  private mutating func keepUnsaved(_ bytes: Bytes) {
+    membershipSequence = .max
+    unsavedMembership = bytes
   }
 
   /// Tells others nothing that a crash could make this node forget: a claimant that has announced a
@@ -171,6 +177,7 @@ extension Shard {
   /// Works by a new view from now on; shard 0 also tells the others.
   mutating func adopt(_ view: ClusterView) {
     self.view = view
+    vnodes?.rules = BucketRules(view)
     if configuration.shard == .membership {
       viewNumber += 1
       for index in 0..<configuration.member.shardCount where index != configuration.shard.index {
@@ -210,6 +217,7 @@ extension Shard {
 
   mutating func synced(through sequence: UInt64) {
     for waiting in durability.release(through: sequence) { perform(waiting) }
+    resumeAfterFullDisk(through: sequence)
   }
 
   private mutating func perform(_ waiting: DurabilityQueue.Waiting) {
@@ -256,12 +264,15 @@ extension Shard {
     if configuration.shard != .membership, configuration.member.shardCount > 1 {
       send(.viewRequest(after: viewNumber), to: Address(node: address.node, shard: .membership))
     }
+    retryFlushOnFullDisk()
     guard phase == .serving else { return }
     if storeFailure == nil, store.sequences.applied > syncRequested {
       syncRequested = store.sequences.applied
       outbox.append(.sync(through: syncRequested))
     }
     handOff()
+    sweepTombstones()
+    continueDrops()
   }
 
   /// A shard serves its siblings until all of them have drained: what is under way in one may need

@@ -54,6 +54,8 @@ public struct Shard {
   var membership: Membership?
   /// What must be synced for the membership's state to survive a crash.
   var membershipSequence: UInt64 = 0
+  /// The membership's state while the store does not take it.
+  var unsavedMembership: Bytes?
   /// The number of the latest view, counted by shard 0; 0 for none.
   var viewNumber: UInt64 = 0
   var isEpochDurable = false
@@ -67,6 +69,9 @@ public struct Shard {
   var puts: [OperationID: PutOperation] = [:]
   var forwards: [OperationID: ForwardOperation] = [:]
   var listings: [OperationID: ListOperation] = [:]
+  var listPages: [OperationID: ListPage] = [:]
+  /// What hedged reads may still spend; see ``hedgeDue(_:)``.
+  var hedgeCredit = 100
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -75,6 +80,12 @@ public struct Shard {
   var handoffs = Handoffs()
   /// What each node was last heard to speak; no entry means the earliest protocol.
   var peerVersions: [NodeID: UInt16] = [:]
+
+  var reapQueue = ReapQueue()
+  var reaps: [OperationID: ReapOperation] = [:]
+  var tombstoneSweep = TombstoneSweep()
+  var tombstoneWake = Instant.distantFuture
+  var dropSweep: DropSweep?
 
   /// A shard over an open store; its first event must be ``ShardEvent/start``.
   public init(configuration: ShardConfiguration, store: any ReplicaStore) {
@@ -91,7 +102,11 @@ public struct Shard {
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
-  public var nextDeadline: Instant {
+  ///
+  /// Stored, not computed: whoever asks after each event must not copy the shard for it.
+  public private(set) var nextDeadline = Instant.distantFuture
+
+  private var earliestDeadline: Instant {
     switch phase {
     case .stopped: return .distantFuture
     // Membership takes nothing in before the shard serves.
@@ -113,6 +128,7 @@ public struct Shard {
     _ event: ShardEvent, at now: Now, into effects: inout [ShardEffect]
   ) {
     self.now = now
+    vnodes?.wallClock = now.wallClock
     switch phase {
     case .stopped: refuse(event)
     case .starting where mustWait(event): hold(event)
@@ -123,6 +139,7 @@ public struct Shard {
     drainInbox()
     effects.append(contentsOf: outbox)
     outbox.removeAll(keepingCapacity: true)
+    nextDeadline = earliestDeadline
   }
 
   mutating func take(_ event: ShardEvent) {
@@ -131,6 +148,7 @@ public struct Shard {
     case .message(let bytes, let from): receive(bytes, from: from)
     case .request(let id, let request): take(request, id)
     case .requestCancelled(let id): cancel(id)
+    case .listingTaken(let id): taken(id)
     case .admin(let id, let command): takeAdmin(command, id)
     case .synced(let sequence): synced(through: sequence)
     case .syncFailed(let failure): syncFailed(failure)
@@ -158,6 +176,7 @@ public struct Shard {
     case .handoff(let batch): serveHandoff(batch, from: from)
     case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
     case .handoffMessage(let message): takeHandoffMessage(message, from: from)
+    case .reap(let message): takeReap(message, from: from)
     case .setProperties(let change): serveProperties(change, from: from)
     case .propertiesStored(let operation): takePropertiesStored(operation)
     case .transferCompleted(let transfer): stepMembership(.transferCompleted(transfer))
@@ -211,13 +230,18 @@ public struct Shard {
       switch deadline {
       case .tick: tick()
       case .get(let operation): getDue(operation)
+      case .hedge(let operation): hedgeDue(operation)
       case .put(let operation): putDue(operation)
       case .forward(let operation): forwardDue(operation)
       case .listing(let operation): listingDue(operation)
+      case .listPage(let operation): listPageDue(operation)
       case .properties(let operation): propertiesDue(operation)
       case .handoff(let partition, let operation, let number):
         answerDue(partition, operation, number: number)
       case .handoffPause(let partition, let operation): resume(partition, operation)
+      case .tombstones: tombstonesDue()
+      case .drop: dropDue()
+      case .reap(let operation): reapDue(operation)
       case .stop: stopNow()
       }
       drainInbox()
@@ -262,17 +286,19 @@ extension Shard {
   }
 
   var liveOperations: Int {
-    gets.count + puts.count + forwards.count + listings.count + propertyChanges.count
-      + handoffs.active.count * handoffs.limits.windowCount
+    gets.count + puts.count + forwards.count + listings.count + listPages.count
+      + propertyChanges.count + handoffs.active.count * handoffs.limits.windowCount + reaps.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
     switch deadline {
-    case .tick, .stop: true
-    case .get(let operation): gets[operation] != nil
+    case .tick, .tombstones, .drop, .stop: true
+    case .reap(let operation): reaps[operation] != nil
+    case .get(let operation), .hedge(let operation): gets[operation] != nil
     case .put(let operation): puts[operation] != nil
     case .forward(let operation): forwards[operation] != nil
     case .listing(let operation): listings[operation] != nil
+    case .listPage(let operation): listPages[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
     case .handoff(let partition, let operation, let number):
       handoffs.sender(of: partition, operation)?.isWaiting(for: number) ?? false
@@ -299,7 +325,7 @@ extension PeerMessage {
       .transferProgress, .drained, .stopNow, .handoffMessage(.limits):
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .handoff, .handoffReceipt, .handoffMessage:
+      .listReply, .handoff, .handoffReceipt, .handoffMessage, .reap:
       false
     }
   }

@@ -8,6 +8,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var deletes = 0
   /// Listings asked of this shard.
   public var listings = 0
+  /// Bodies asked of a second replica because the first was late.
+  public var hedgedReads = 0
   /// Requests answered with a failure.
   public var failures = 0
   /// Of those, time-outs.
@@ -36,6 +38,14 @@ public struct ShardStatistics: Hashable, Sendable {
   public var handoffDifferences = 0
   /// Messages that could not be decoded.
   public var undecodableMessages = 0
+  /// Tombstones that rounds started here have removed everywhere.
+  public var tombstonesReaped = 0
+  /// Objects that rounds started here have freed of actors that count no more.
+  public var clocksTrimmed = 0
+  /// Tombstones that a round started here could not remove yet.
+  public var reapsDeferred = 0
+  /// Coordinated or merged objects above a size or sibling warning.
+  public var limitWarnings = 0
   /// Requests under way now.
   public var requestsActive = 0
   /// Objects in partitions that another node owns; 0 exactly when all are drained.
@@ -51,12 +61,16 @@ public struct ShardStatistics: Hashable, Sendable {
     [
       ("gets", gets), ("puts", puts), ("deletes", deletes), ("listings", listings),
       ("failures", failures), ("timeouts", timeouts), ("overloads", overloads),
+      ("hedgedReads", hedgedReads),
       ("forwards", forwards), ("siblings", siblings), ("readRepairs", readRepairs),
       ("vnodeGets", vnodeGets), ("vnodePuts", vnodePuts), ("hintsStored", hintsStored),
       ("vnodeRefusals", vnodeRefusals), ("handoffObjects", handoffObjects),
       ("handoffObjectsReceived", handoffObjectsReceived),
       ("handoffDifferences", handoffDifferences),
-      ("undecodableMessages", undecodableMessages), ("requestsActive", requestsActive),
+      ("undecodableMessages", undecodableMessages), ("tombstonesReaped", tombstonesReaped),
+      ("reapsDeferred", reapsDeferred), ("clocksTrimmed", clocksTrimmed),
+      ("limitWarnings", limitWarnings),
+      ("requestsActive", requestsActive),
       ("hintsPending", hintsPending), ("handoffsActive", handoffsActive),
     ]
   }

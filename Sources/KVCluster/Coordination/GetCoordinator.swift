@@ -15,6 +15,8 @@ public struct GetCoordinator: Sendable {
   public enum Action: Hashable, Sendable {
     /// Ask the vnode; objects above the limit are to come as heads.
     case read(Replica, byteLimit: Int)
+    /// Call ``hedge(into:)`` after a while: the answer waits for a body from a single vnode.
+    case awaitBody
     /// Tell whoever asked; at most once. The object is empty when nothing was found.
     case answer(Result<KVObject, RequestFailure>)
     /// Send the encoded object to a vnode that lacks it or has an older one.
@@ -97,6 +99,27 @@ public struct GetCoordinator: Sendable {
       }
     }
     if changed { evaluate(into: &actions) }
+  }
+
+  /// Asks a second vnode for each body that the first has not sent yet; false when there is none to ask.
+  ///
+  /// One slow disk then delays no GET for which another replica has what it needs.
+  ///
+  /// **Source**: Dean and Barroso, *The tail at scale* (CACM 2013), "Hedged requests".
+  public mutating func hedge(into actions: inout [Action]) -> Bool {
+    guard !isAnswered else { return false }
+    var isAsking = false
+    for sibling in mergedHeads().siblings where content(of: sibling) == nil {
+      let index = answers.indices.first { index in
+        guard case .object(let object, isWhole: false) = answers[index].state else { return false }
+        return object.siblings.contains { $0.dot == sibling.dot }
+      }
+      guard let index, let head = answers[index].object else { continue }
+      answers[index].state = .fetching(head)
+      actions.append(.read(answers[index].replica, byteLimit: Int(Int32.max)))
+      isAsking = true
+    }
+    return isAsking
   }
 
   /// Ends the wait: for the answer if there was none, else for late replies.
@@ -221,6 +244,7 @@ extension GetCoordinator {
       }
       guard !isAsked, let index = holders.first, let head = answers[index].object else { continue }
       answers[index].state = .fetching(head)
+      if !isAnswered { actions.append(.awaitBody) }
       actions.append(.read(answers[index].replica, byteLimit: Int(Int32.max)))
     }
   }
@@ -228,7 +252,9 @@ extension GetCoordinator {
   /// Sends the merged object to every vnode that answered and holds something else.
   private mutating func repair(into actions: inout [Action]) {
     let merged = mergedHeads()
-    let stale = answers.filter { $0.isStale(against: merged) }
+    var stale = answers.filter { $0.isStale(against: merged) }
+    // Graves are not copied to where there is nothing to bury.
+    if merged.siblings.isEmpty { stale.removeAll { $0.state == .notFound } }
     guard !merged.isEmpty, !stale.isEmpty else { return finish(into: &actions) }
     guard let whole = filled(merged) else {
       // Bodies may still be fetched while the collection lasts; after its deadline they may not.

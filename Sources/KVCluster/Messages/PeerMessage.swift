@@ -50,6 +50,8 @@ public enum PeerMessage: Hashable, Sendable {
   case handoffReceipt(HandoffReceipt)
   /// Between the two sides of a handoff: what each holds.
   case handoffMessage(HandoffMessage)
+  /// About the removal of tombstones.
+  case reap(ReapMessage)
   /// To shard 0 of the own node: change a bucket's properties.
   case setProperties(PropertiesChange)
   /// From shard 0: the change shows in its view.

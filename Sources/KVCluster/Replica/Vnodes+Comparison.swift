@@ -50,7 +50,9 @@ extension Vnodes {
     var wanted: [Int] = []
     for (index, item) in offer.items.enumerated() {
       guard let head = try store.head(item.key, in: offer.partition) else {
-        wanted.append(index)
+        // What has been removed here for good is not wanted back.
+        let grave = try buried(item.key, in: offer.partition)
+        if grave?.clock.descends(item.clock) != true { wanted.append(index) }
         continue
       }
       guard let object = try? KVObject(encodedHead: head) else {

@@ -105,6 +105,8 @@ public enum ClientRequest: Hashable, Sendable {
   case setBucketProperties(BucketID, BucketProperties)
   /// Back to the type's defaults.
   case resetBucketProperties(BucketID)
+  /// Drop everything that the bucket holds now.
+  case dropBucket(BucketID)
 }
 
 /// The answer to one request.

@@ -2,21 +2,55 @@
 public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
-    "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
-    "handoff comparison found differences", "handoff failed", "handoff given up",
-    "handoff held back by its rate", "handoff removal skipped", "handoff resumed", "hint stored",
-    "hints removed without sending them", "message unknown to its receiver held back",
-    "put sent again or to a fallback", "read repair", "write forwarded during transfer",
+    "clocks trimmed",
+    "dropped objects removed",
+    "duplicate forward dropped",
+    "epoch bump",
+    "forward target lost",
+    "handed off objects removed",
+    "handoff comparison found differences",
+    "handoff failed",
+    "handoff given up",
+    "handoff held back by its rate",
+    "handoff removal skipped",
+    "handoff resumed",
+    "hedged read",
+    "hint stored",
+    "hints removed without sending them",
+    "listing refused by a former owner",
+    "listing taken over after a refusal",
+    "listing taken over after silence",
+    "message unknown to its receiver held back",
+    "put sent again or to a fallback",
+    "read repair",
+    "reap deferred",
+    "resumed after a full disk",
+    "tombstone repaired",
+    "tombstones reaped",
+    "write forwarded during transfer",
   ]
 
   /// What the simulator itself counts.
   static let simulator =
     [
-      "sim: background work in a store", "sim: journal replayed", "sim: member marked down",
-      "sim: message to an older release", "sim: read held against a quorum",
-      "sim: release upgraded", "sim: siblings read", "sim: torn journal recovered",
+      "sim: background work in a store",
+      "sim: damage found by a scrub",
+      "sim: damage found by a store",
+      "sim: flush failed on a full disk",
+      "sim: journal replayed",
+      "sim: listing held against settled keys",
+      "sim: member marked down",
+      "sim: message to an older release",
+      "sim: read held against a quorum",
+      "sim: rejoin without data",
+      "sim: release upgraded",
+      "sim: rot without damage",
+      "sim: siblings read",
+      "sim: start put off by a full disk",
+      "sim: torn journal recovered",
       "sim: transfer finished",
     ] + FaultKind.allCases.map { "sim: fault \($0)" }
+    + RarePath.allCases.map { "sim: rare path \($0)" }
     + MembershipScript.Change.allCases.flatMap {
       ["sim: \($0) during the storm", "sim: \($0) finished"]
     }

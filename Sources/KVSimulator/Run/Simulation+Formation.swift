@@ -8,6 +8,8 @@ import KVNode
 extension Simulation {
   static let second: UInt64 = 1_000_000_000
   static let siblingsBucket = BucketID(name: Bytes("siblings".utf8))
+  /// Holds keys that are written before the storm and never again.
+  static let settledBucket = BucketID(name: Bytes("settled".utf8))
   static let newestBucket = BucketID(name: Bytes("newest".utf8))
   static let lastWriteBucket = BucketID(name: Bytes("last".utf8))
   /// Buckets that hold nothing and whose properties clients change.
@@ -38,12 +40,15 @@ extension Simulation {
     var siblings = BucketProperties()
     siblings.nVal = settings.nVal
     siblings.allowMult = true
+    // Clocks are to be trimmed often.
+    siblings.smallVclock = 3
     var newest = siblings
     newest.allowMult = false
     var last = newest
     last.lastWriteWins = true
     return [
-      (Self.siblingsBucket, siblings), (Self.newestBucket, newest), (Self.lastWriteBucket, last),
+      (Self.settledBucket, siblings), (Self.siblingsBucket, siblings), (Self.newestBucket, newest),
+      (Self.lastWriteBucket, last),
     ]
   }
 
@@ -135,8 +140,10 @@ extension Simulation {
 
   /// True when every shard of a running node has the properties that the history counts on.
   func knowsBuckets(_ node: Int) -> Bool {
-    world.nodes[node].shards.allSatisfy { shard in
-      bucketProperties.allSatisfy { shard.shard.view.properties(of: $0.bucket) == $0.properties }
+    world.nodes[node].shards.indices.allSatisfy { shard in
+      bucketProperties.allSatisfy {
+        world.nodes[node].shards[shard].shard.view.properties(of: $0.bucket) == $0.properties
+      }
     }
   }
 }

@@ -21,9 +21,13 @@ struct UnderwayRequest {
 /// **Invariants**: everything follows from the settings and the generator; no event reaches a
 /// process later than its crash.
 struct World {
-  /// A run with more events than this has messages that beget messages.
-  static let eventLimit = 1_000_000
+  /// A run with more events than this, for each node, has messages that beget messages.
+  static let eventLimitPerNode = 1_000_000
   private static let eventsPerCheck = 16
+  /// The most nanoseconds that a slow process takes for one event.
+  private static let slowCost: UInt64 = 10_000_000
+  /// A slow process with so much to do lets its senders wait, and makes up for it.
+  private static let backlogLimit: UInt64 = 500_000_000
 
   /// What the seed decided.
   let settings: RunSettings
@@ -95,12 +99,14 @@ struct World {
     }
     time = max(time, due)
     eventCount += 1
-    if eventCount > Self.eventLimit { fail(.world, "more than \(Self.eventLimit) events") }
-    perform(event)
+    let limit = Self.eventLimitPerNode * nodes.count
+    if eventCount > limit { fail(.world, "more than \(limit) events") }
+    perform(event, isLate: false)
     return true
   }
 
-  private mutating func perform(_ event: WorldEvent) {
+  private mutating func perform(_ event: WorldEvent, isLate: Bool) {
+    if !isLate, isPutOff(event) { return }
     switch event {
     case .arrival(let bytes, let from, let to, let connection):
       guard deferredWhilePaused(event, at: to) else { return }
@@ -128,6 +134,9 @@ struct World {
     case .cancellation(let id, let place, let incarnation):
       guard isCurrent(place, incarnation), deferredWhilePaused(event, at: place) else { return }
       tell(place, .requestCancelled(id))
+    case .listingTaken(let id, let place, let incarnation):
+      guard isCurrent(place, incarnation), deferredWhilePaused(event, at: place) else { return }
+      tell(place, .listingTaken(id))
     case .disconnection(let node, let incarnation, let peer):
       let place = ShardPlace(node: node, shard: 0)
       guard isCurrent(place, incarnation), deferredWhilePaused(event, at: place) else { return }
@@ -136,8 +145,28 @@ struct World {
       }
       introductions[[min(node, peer), max(node, peer)]] = nil
     case .boot(let node): boot(node)
+    case .late(let event): perform(event, isLate: true)
     case .due(let task): observations.append(.due(task))
     }
+  }
+
+  /// True when the event is for a slow process, which gets round to it later, in order.
+  private mutating func isPutOff(_ event: WorldEvent) -> Bool {
+    let place: ShardPlace
+    switch event {
+    case .arrival(_, _, let to, _): place = to
+    case .timer(let to, _), .flushed(let to, _, _), .request(_, _, let to, _),
+      .cancellation(_, let to, _), .listingTaken(_, let to, _):
+      place = to
+    case .flush, .backgroundWork, .disconnection, .boot, .late, .due: return false
+    }
+    let (slow, busy) = (nodes[place.node].slowUntil, nodes[place.node].busyUntil)
+    guard max(slow, busy) > time else { return false }
+    let isSwamped = busy > time + Self.backlogLimit || slow <= time
+    let cost = isSwamped ? 1_000 : UInt64(diskRandom.below(Int(Self.slowCost)))
+    nodes[place.node].busyUntil = max(busy, time) + cost
+    queue.schedule(.late(event), at: nodes[place.node].busyUntil)
+    return true
   }
 
   /// False, with the event put off, while the node's process stands still.
@@ -156,6 +185,7 @@ struct World {
   /// Gives a shard an event and performs its effects.
   mutating func tell(_ place: ShardPlace, _ event: ShardEvent) {
     let now = nodes[place.node].clock.now(at: time)
+    nodes[place.node].fileSystem.setSecondsSinceEpoch(now.wallClock.microseconds / 1_000_000)
     trace.record(
       at: time, kind: UInt64(Describe.tag(of: event)), UInt64(place.node),
       UInt64(place.shard), Describe.fingerprint(of: event),
@@ -200,7 +230,7 @@ struct World {
       guard let node = endpoints[endpoint] else { return }
       send(bytes, from: place, to: ShardPlace(node: node, shard: 0))
     case .reply(let id, let reply, let isFinal):
-      if isFinal { underway[id] = nil }
+      if isFinal { underway[id] = nil } else { takeListing(id, at: place) }
       observations.append(.reply(id, reply, isFinal: isFinal))
     case .adminReply(let id, let reply):
       underway[id] = nil
@@ -212,6 +242,13 @@ struct World {
       nodes[place.node].shards[place.shard].isStopped = true
       if nodes[place.node].shards.allSatisfy(\.isStopped) { finishStop(place.node) }
     }
+  }
+
+  /// A client takes its time with a part of a listing.
+  private mutating func takeListing(_ id: RequestID, at place: ShardPlace) {
+    queue.schedule(
+      .listingTaken(id, place, incarnation: nodes[place.node].incarnation),
+      at: time + 50_000 + UInt64(random.below(20_000_000)))
   }
 
   private mutating func scheduleTimer(_ place: ShardPlace) {
@@ -226,16 +263,17 @@ struct World {
   }
 
   private mutating func fireTimer(_ place: ShardPlace) {
-    let node = nodes[place.node]
-    guard node.shards[place.shard].wakeTime <= time else { return }
+    // No copies of nodes here: changing one that has a copy copies all its shards.
+    guard nodes[place.node].shards[place.shard].wakeTime <= time else { return }
     nodes[place.node].shards[place.shard].wakeTime = .max
-    guard node.clock.now(at: time).instant >= node.shards[place.shard].shard.nextDeadline else {
+    let deadline = nodes[place.node].shards[place.shard].shard.nextDeadline
+    guard nodes[place.node].clock.now(at: time).instant >= deadline else {
       scheduleTimer(place)
       return
     }
-    if node.shards[place.shard].latestTimer == time {
+    if nodes[place.node].shards[place.shard].latestTimer == time {
       nodes[place.node].shards[place.shard].timersAtOnce += 1
-      if node.shards[place.shard].timersAtOnce > 100 {
+      if nodes[place.node].shards[place.shard].timersAtOnce > 100 {
         fail(.world, "the timer of n\(place.node)/\(place.shard) is due again and again at \(time)")
         return
       }
@@ -257,6 +295,8 @@ struct World {
       to: Network.End(node: to.node, shard: to.shard), at: time)
     switch fate {
     case .arrives(let times, let connection):
+      let isWithinNode = from.node == to.node
+      let connection = isWithinNode ? UInt64(nodes[to.node].incarnation) : connection
       for arrival in times {
         queue.schedule(.arrival(bytes, from: from, to: to, connection: connection), at: arrival)
       }
@@ -268,7 +308,11 @@ struct World {
   private mutating func deliver(
     _ bytes: Bytes, from: ShardPlace, to: ShardPlace, connection: UInt64
   ) {
-    guard network.delivers(from: from.node, to: to.node, connection: connection) else { return }
+    if from.node == to.node {
+      guard connection == UInt64(nodes[to.node].incarnation) else { return }
+    } else {
+      guard network.delivers(from: from.node, to: to.node, connection: connection) else { return }
+    }
     guard to.shard < nodes[to.node].shards.count else {
       // Nobody listens there: the connection is refused.
       if from.node != to.node { noticeDisconnection(from.node, to.node) }

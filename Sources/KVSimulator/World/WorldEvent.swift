@@ -4,7 +4,7 @@ import KVModel
 import KVNode
 
 /// What can happen in a simulated world.
-enum WorldEvent {
+indirect enum WorldEvent {
   /// A message reaches a shard, if its connection still stands.
   case arrival(Bytes, from: ShardPlace, to: ShardPlace, connection: UInt64)
   /// A shard's deadline may have come.
@@ -19,10 +19,14 @@ enum WorldEvent {
   case request(RequestID, ClientRequest, ShardPlace, incarnation: Int)
   /// A client's cancellation reaches its shard.
   case cancellation(RequestID, ShardPlace, incarnation: Int)
+  /// A shard learns that a client has taken a part of its listing.
+  case listingTaken(RequestID, ShardPlace, incarnation: Int)
   /// A node notices that its connection to another is gone.
   case disconnection(node: Int, incarnation: Int, peer: Int)
   /// A process starts.
   case boot(node: Int)
+  /// A slow process gets round to an event.
+  case late(WorldEvent)
   /// Something the simulation itself has planned.
   case due(PlannedTask)
 }
@@ -43,6 +47,8 @@ enum PlannedTask {
   case membership
   /// What a former owner holds is looked for at the next owner.
   case transferCheck(TransferCheck)
+  /// A node that lost its disk asks to be a member again.
+  case rejoin(node: Int)
 }
 
 /// How a fault ends.
@@ -53,6 +59,8 @@ enum Recovery {
   case boot(node: Int)
   /// A process whose flush failed is replaced.
   case replaceProcess(node: Int)
+  /// A disk has space again.
+  case freeDisk(node: Int)
   /// A process that was asked to stop must have done so.
   case endStop(node: Int, incarnation: Int)
 }
@@ -67,6 +75,8 @@ enum Observation {
   case lost(RequestID)
   /// A planned task is due.
   case due(PlannedTask)
+  /// A node has come upon damage in its files.
+  case damaged(node: Int)
   /// All shards of a node have finished; so many partitions are still occupied there.
   case stopped(node: Int, wasAsked: Bool, occupiedCount: Int)
 }
