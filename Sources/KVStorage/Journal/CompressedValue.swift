@@ -18,9 +18,9 @@ enum CompressedValue {
     min(StoreLimits.valueByteCount, head + (stored - head) * 255 + 64)
   }
 
-  /// Appends a put's value to `target` as stored; nil, and nothing appended, when that does not save an
-  /// eighth. Else the bytes appended.
+  /// Appends a put's value to `target` as stored and returns the bytes it takes.
   ///
+  /// Nil, and nothing appended, when that does not save an eighth.
   /// Of values like the last, if it was `dense`, LZ4 looks only at every so many bytes: what does not
   /// give much is not worth the full price.
   static func append(_ entry: EntryView, to target: inout Bytes, isDense: Bool) -> Int? {
@@ -51,8 +51,10 @@ enum CompressedValue {
 
   private static let denseAcceleration: Int32 = 16
 
-  /// The memory in which a value is decoded: more than it takes, because the stored bytes lie at its end
-  /// while the value grows from its beginning. LZ4 allows that, and no other memory is needed.
+  /// The memory in which a value is decoded: a little more than it takes.
+  ///
+  /// The stored bytes lie at its end while the value grows from its beginning. LZ4 allows that, and no
+  /// other memory is needed.
   @inline(__always)
   static func roomByteCount(_ valueByteCount: Int) -> Int {
     valueByteCount + (valueByteCount >> 8) + 32
