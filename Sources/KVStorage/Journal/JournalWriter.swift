@@ -123,13 +123,16 @@ final class JournalWriter {
 
   /// Writes the group; it may be called again after a failure.
   ///
-  /// With `prefill`, and when the records are small, zeros are written ahead: a sync of bytes that lie
-  /// within the file as it is need not wait for the file system's own journal.
+  /// With `prefill`, and when the group or its records are small, zeros are written ahead: a sync of
+  /// bytes that lie within the file as it is need not wait for the file system's own journal.
   func writeGroup(prefill: Bool) throws(StorageError) {
     guard group.count > 0 else { return }
     let end = writtenOffset + group.count
     if prefill, end > prefilledOffset, end < byteLimit,
-      group.count < groupRecordCount * JournalWriter.prefilledRecordByteCount
+      group.count
+        < max(
+          groupRecordCount * JournalWriter.prefilledRecordByteCount,
+          JournalWriter.prefilledGroupByteCount)
     {
       let next = min(end + JournalWriter.prefillByteCount, byteLimit)
       try file.preallocate(max(prefilledOffset, writtenOffset)..<next)
@@ -138,8 +141,9 @@ final class JournalWriter {
     try file.write(group.bytes, at: writtenOffset)
   }
 
-  /// Records smaller than this on average have the file prefilled: for larger ones, writing every
-  /// byte twice costs more than the file system's journal does.
+  /// Groups smaller than this, or of records smaller than this on average, have the file prefilled: for
+  /// larger ones, writing every byte twice costs more than the file system's journal does.
+  private static let prefilledGroupByteCount = 24 << 10
   private static let prefilledRecordByteCount = 4 << 10
   private static let prefillByteCount = 512 << 10
 
