@@ -116,14 +116,6 @@ final class TestCluster {
     }
   }
 
-  /// Leaves the disks of a node so many bytes; nil for all they could want.
-  func limitDisk(of node: Int, to byteCount: Int?) {
-    for shard in 0..<shardCount {
-      guard let disk = files[address(node, shard)] else { continue }
-      disk.setByteCapacity(byteCount.map { disk.usage + $0 } ?? .max)
-    }
-  }
-
   /// Changes what every running shard knows of the cluster.
   func changeView(_ change: (inout ClusterView) -> Void) {
     change(&view)
@@ -229,22 +221,10 @@ final class TestCluster {
   }
 
   private func deliver(_ item: Item) throws {
-    var event = item.event
     if case .synced(let sequence) = item.event {
-      if holdsFlushes { return enqueue(item.event, to: item.target, after: 1_000) }
-      do throws(StorageError) {
-        if let store = stores[item.target]?.store, store.syncedSequence.rawValue < sequence {
-          flushes[item.target, default: 0] += 1
-          // One flush takes all that has been appended by then.
-          try store.sync(through: store.appendedSequence)
-        }
-      } catch {
-        guard error.code == .diskFull else { throw error }
-        event = .syncFailed(
-          ReplicaStoreFailure(code: error.code.rawValue, description: error.description))
-      }
+      try stores[item.target]?.store.sync(through: SequenceNumber(sequence))
     }
-    step(event, at: item.target)
+    step(item.event, at: item.target)
   }
 
   private func step(_ event: ShardEvent, at address: Address) {
