@@ -235,10 +235,22 @@ final class TestCluster {
   }
 
   private func deliver(_ item: Item) throws {
+    var event = item.event
     if case .synced(let sequence) = item.event {
-      try stores[item.target]?.store.sync(through: SequenceNumber(sequence))
+      if holdsFlushes { return enqueue(item.event, to: item.target, after: 1_000) }
+      do throws(StorageError) {
+        if let store = stores[item.target]?.store, store.syncedSequence.rawValue < sequence {
+          flushes[item.target, default: 0] += 1
+          // One flush takes all that has been appended by then.
+          try store.sync(through: store.appendedSequence)
+        }
+      } catch {
+        guard error.code == .diskFull else { throw error }
+        event = .syncFailed(
+          ReplicaStoreFailure(code: error.code.rawValue, description: error.description))
+      }
     }
-    step(item.event, at: item.target)
+    step(event, at: item.target)
   }
 
   private func step(_ event: ShardEvent, at address: Address) {
