@@ -68,31 +68,6 @@ import Testing
     #expect(cluster.probes["epoch bump"] == 12)
   }
 
-  @Test func `a node takes writes again once its full disk has space`() throws {
-    let cluster = TestCluster()
-    try cluster.start()
-    cluster.limitDisk(of: 1, to: 0)
-    var options = PutOptions()
-    options.dw = .all
-    options.timeout = .seconds(1)
-    // The journal has written some space ahead, which comes first.
-    let large = String(repeating: "x", count: 1 << 20)
-    var refusals = 0
-    for index in 0..<20 where refusals == 0 {
-      let key = ObjectKey(bucket: "b", key: "k\(index)")
-      if try cluster.put(key, large, at: 0, options) != .stored(KVObject()) { refusals += 1 }
-    }
-    #expect(refusals > 0)
-    try cluster.run(milliseconds: 2000)
-    #expect(cluster.logs.contains { $0.contains("a flush failed") })
-    cluster.limitDisk(of: 1, to: nil)
-    try cluster.run(milliseconds: 3000)
-    #expect(cluster.probes["resumed after a full disk", default: 0] > 0)
-    let later = ObjectKey(bucket: "b", key: "later")
-    #expect(try cluster.put(later, "v", at: 1, options) == .stored(KVObject()))
-    #expect(try cluster.primaries(of: later).allSatisfy { $0?.values == ["v"] })
-  }
-
   @Test func `a read repairs replicas that missed writes, tombstones included`() throws {
     let cluster = TestCluster()
     cluster.configure = { $0.deleteMode = .keep }

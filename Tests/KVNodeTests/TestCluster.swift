@@ -130,14 +130,6 @@ final class TestCluster {
     for shard in 0..<shardCount { files[address(node, shard)] = CrashableFileSystem() }
   }
 
-  /// Leaves the disks of a node so many bytes; nil for all they could want.
-  func limitDisk(of node: Int, to byteCount: Int?) {
-    for shard in 0..<shardCount {
-      guard let disk = files[address(node, shard)] else { continue }
-      disk.setByteCapacity(byteCount.map { disk.usage + $0 } ?? .max)
-    }
-  }
-
   /// Changes what every running shard knows of the cluster.
   func changeView(_ change: (inout ClusterView) -> Void) {
     change(&view)
