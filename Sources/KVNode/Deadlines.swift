@@ -19,8 +19,10 @@ enum Deadline: Hashable {
   case listPage(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
-  /// A handoff batch's receipt is due.
+  /// The answer to a handoff's message is due.
   case handoff(PartitionID, OperationID, number: UInt32)
+  /// A handoff that sent too fast may go on.
+  case handoffPause(PartitionID, OperationID)
   /// Tombstones are due to be reaped.
   case tombstones
   /// The next stretch of a dropped bucket is due to be removed.

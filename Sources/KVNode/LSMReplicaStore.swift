@@ -97,32 +97,32 @@ public final class LSMReplicaStore: ReplicaStore {
     _ partition: PartitionID, bucket: BucketID?, after key: ObjectKey?, limit: Int, byteLimit: Int,
     headsOnly: Bool
   ) throws(ReplicaStoreFailure) -> ReplicaScan {
-    let range = KeyLayout.range(partition, bucket)
-    let start = key.map { KeyLayout.successor(of: KeyLayout.objectKey($0, partition)) }
-    var scan = ReplicaScan(entries: [], isComplete: true)
-    var bytes = 0
-    var misshapen: Bytes?
+    try present().scan(
+      KeyLayout.range(partition, bucket), partition, after: key, limit: limit,
+      byteLimit: byteLimit, headsOnly ? .heads : .values)
+  }
+
+  /// The store as it is now; see ``ReplicaStore``.
+  public func snapshot() throws(ReplicaStoreFailure) -> any ReplicaSnapshot { try present() }
+
+  private func present() throws(ReplicaStoreFailure) -> LSMSnapshot {
     do {
-      try store.forEach(
-        from: max(range.lower, start ?? []), to: range.upper, headsOnly ? .heads : .values
-      ) { entry in
-        guard scan.entries.count < limit, bytes < byteLimit || scan.entries.isEmpty else {
-          scan.isComplete = false
-          return false
-        }
-        guard let name = KeyLayout.objectKey(decoding: entry.key) else {
-          misshapen = entry.key
-          return false
-        }
-        bytes += entry.key.count + entry.value.count
-        scan.entries.append(ReplicaScan.Entry(key: name, encoded: entry.value))
-        return true
-      }
+      return LSMSnapshot(try store.snapshot())
     } catch {
       throw ReplicaStoreFailure(error)
     }
-    if let misshapen { throw ReplicaStoreFailure(misshapenKey: misshapen) }
-    return scan
+  }
+
+  /// About how many objects the partition holds; see ``ReplicaStore``.
+  public func approximateCount(
+    of partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> Int {
+    let range = KeyLayout.range(partition, nil)
+    do {
+      return try store.approximateSize(from: range.lower, to: range.upper).entryCount
+    } catch {
+      throw ReplicaStoreFailure(error)
+    }
   }
 
   /// The partitions that hold at least one object, sorted.
@@ -164,6 +164,51 @@ extension ReplicaStoreFailure {
       code: ClusterError.Code.malformedKey.rawValue,
       description: "a stored key of \(key.count) bytes is none"
     )
+  }
+}
+
+/// A snapshot of the storage engine, read as objects.
+final class LSMSnapshot: ReplicaSnapshot {
+  private let snapshot: Snapshot
+
+  init(_ snapshot: Snapshot) { self.snapshot = snapshot }
+
+  func scan(
+    _ partition: PartitionID, after key: ObjectKey?, limit: Int, byteLimit: Int
+  ) throws(ReplicaStoreFailure) -> ReplicaScan {
+    try scan(
+      KeyLayout.range(partition, nil), partition, after: key, limit: limit, byteLimit: byteLimit,
+      .values)
+  }
+
+  func scan(
+    _ range: (lower: Bytes, upper: Bytes), _ partition: PartitionID, after key: ObjectKey?,
+    limit: Int, byteLimit: Int, _ projection: Projection
+  ) throws(ReplicaStoreFailure) -> ReplicaScan {
+    let start = key.map { KeyLayout.successor(of: KeyLayout.objectKey($0, partition)) }
+    var scan = ReplicaScan(entries: [], isComplete: true)
+    var bytes = 0
+    var misshapen: Bytes?
+    do {
+      try snapshot.forEach(from: max(range.lower, start ?? []), to: range.upper, projection) {
+        entry in
+        guard scan.entries.count < limit, bytes < byteLimit || scan.entries.isEmpty else {
+          scan.isComplete = false
+          return false
+        }
+        guard let name = KeyLayout.objectKey(decoding: entry.key) else {
+          misshapen = entry.key
+          return false
+        }
+        bytes += entry.key.count + entry.value.count
+        scan.entries.append(ReplicaScan.Entry(key: name, encoded: entry.value))
+        return true
+      }
+    } catch {
+      throw ReplicaStoreFailure(error)
+    }
+    if let misshapen { throw ReplicaStoreFailure(misshapenKey: misshapen) }
+    return scan
   }
 }
 

@@ -32,7 +32,8 @@ extension Shard {
     case .message(let bytes, _):
       // The view is what the shard waits for.
       return !((try? PeerMessage(decoding: bytes))?.isWithinNode ?? false)
-    case .start, .requestCancelled, .listingTaken, .synced, .syncFailed, .peerDisconnected, .timer,
+    case .start, .requestCancelled, .listingTaken, .synced, .syncFailed, .peerDisconnected,
+      .peerSpeaks, .timer,
       .stop:
       return false
     }
@@ -183,7 +184,6 @@ extension Shard {
         sendView(to: Address(node: address.node, shard: ShardIndex(index)), after: 0)
       }
     }
-    completedTransfers = completedTransfers.filter { view.transfers.contains($0) }
     guard phase == .serving || phase == .stopping else { return }
     viewChangedForGets()
     viewChangedForPuts()
@@ -204,6 +204,9 @@ extension Shard {
   }
 
   mutating func takeAdmin(_ command: AdminCommand, _ id: RequestID) {
+    if case .transferLimit(let concurrency, let rate) = command {
+      return setTransferLimit(concurrency: concurrency, bytesPerSecond: rate, id)
+    }
     guard membership != nil else {
       return outbox.append(.adminReply(id, .refused("This shard does not run the membership.")))
     }
@@ -248,6 +251,8 @@ extension Shard {
     case .message(.handoffReceipt(var receipt), let target):
       receipt.isAccepted = false
       send(.handoffReceipt(receipt), to: target)
+    case .message(.handoffMessage(let message), let target):
+      send(.handoffMessage(message.refused), to: target)
     case .message, .messageToEndpoint, .epoch: break
     }
   }

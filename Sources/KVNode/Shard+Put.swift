@@ -114,7 +114,9 @@ extension Shard {
     let origin = PutTask.Origin.forwarded(put.operation, from: from)
     forwardedCount += 1
     let isServed = phase == .serving || (phase == .stopping && from.node == address.node)
-    guard isServed, !hasDeparted, view.knowsType(put.key.bucket.type),
+    // A node that has lost its disk knows neither the cluster nor the properties of its buckets.
+    guard isServed, !hasDeparted, view.member(from.node) != nil,
+      view.knowsType(put.key.bucket.type),
       clients.count + forwardedCount <= configuration.requestLimit
     else {
       return finish(origin, .failure(.overload))

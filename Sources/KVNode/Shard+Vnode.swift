@@ -71,7 +71,7 @@ extension Shard {
       probe("hint stored")
     }
     guard let transfer = view.transfer(of: partition), transfer.from == address.node,
-      senders[partition]?.kind == .ownership || completedTransfers.contains(transfer),
+      handoffs.mustForward(transfer),
       let target = view.address(of: partition, on: transfer.to)
     else { return }
     probe("write forwarded during transfer")

@@ -77,9 +77,9 @@ public struct Shard {
   /// Forwarded PUTs whose sender has not been answered yet.
   var forwardedCount = 0
 
-  var senders: [PartitionID: HandoffSender] = [:]
-  var handoffsTried: Set<PartitionID> = []
-  var completedTransfers: Set<PendingTransfer> = []
+  var handoffs = Handoffs()
+  /// What each node was last heard to speak; no entry means the earliest protocol.
+  var peerVersions: [NodeID: UInt16] = [:]
 
   var reapQueue = ReapQueue()
   var reaps: [OperationID: ReapOperation] = [:]
@@ -98,6 +98,7 @@ public struct Shard {
       seed: StableHash.mix(configuration.seed ^ address.node.rawValue)
         &+ UInt64(address.shard.index))
     nextOperation = random.next() >> 1
+    handoffs.limits = configuration.handoff
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
@@ -114,6 +115,10 @@ public struct Shard {
       return min(deadlines.next, membership?.nextDeadline ?? .distantFuture)
     }
   }
+
+  /// Transfers whose every object this shard, the sender, has found at the next owner; for tests and
+  /// the simulator.
+  package var finishedTransfers: Set<PendingTransfer> { handoffs.completed }
 
   /// The invariants of what the shard keeps, checked in full; for tests and the simulator.
   package func checkInvariants() { membership?.checkInvariants() }
@@ -147,7 +152,8 @@ public struct Shard {
     case .admin(let id, let command): takeAdmin(command, id)
     case .synced(let sequence): synced(through: sequence)
     case .syncFailed(let failure): syncFailed(failure)
-    case .peerDisconnected(let node): stepMembership(.peerDisconnected(node))
+    case .peerDisconnected(let node): peerDisconnected(node)
+    case .peerSpeaks(let version, let node): note(version, of: node)
     case .timer: timerFired()
     case .stop: stop()
     }
@@ -169,6 +175,7 @@ public struct Shard {
     case .listReply(let reply): takeListReply(reply, from: from)
     case .handoff(let batch): serveHandoff(batch, from: from)
     case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
+    case .handoffMessage(let message): takeHandoffMessage(message, from: from)
     case .reap(let message): takeReap(message, from: from)
     case .setProperties(let change): serveProperties(change, from: from)
     case .propertiesStored(let operation): takePropertiesStored(operation)
@@ -230,7 +237,8 @@ public struct Shard {
       case .listPage(let operation): listPageDue(operation)
       case .properties(let operation): propertiesDue(operation)
       case .handoff(let partition, let operation, let number):
-        receiptDue(partition, operation, number: number)
+        answerDue(partition, operation, number: number)
+      case .handoffPause(let partition, let operation): resume(partition, operation)
       case .tombstones: tombstonesDue()
       case .drop: dropDue()
       case .reap(let operation): reapDue(operation)
@@ -246,8 +254,10 @@ extension Shard {
   mutating func send(_ message: PeerMessage, to target: Address) {
     if target == address {
       inbox.append(message)
-    } else {
+    } else if version(of: target.node) >= message.protocolVersion {
       outbox.append(.send(message.encoded(), to: target))
+    } else {
+      probe("message unknown to its receiver held back")
     }
   }
 
@@ -277,8 +287,7 @@ extension Shard {
 
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + listPages.count
-      + propertyChanges.count
-      + senders.count + reaps.count
+      + propertyChanges.count + handoffs.active.count * handoffs.limits.windowCount + reaps.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
@@ -292,7 +301,9 @@ extension Shard {
     case .listPage(let operation): listPages[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
     case .handoff(let partition, let operation, let number):
-      senders[partition]?.operation == operation && senders[partition]?.pendingNumber == number
+      handoffs.sender(of: partition, operation)?.isWaiting(for: number) ?? false
+    case .handoffPause(let partition, let operation):
+      handoffs.sender(of: partition, operation) != nil
     }
   }
 
@@ -300,7 +311,7 @@ extension Shard {
   public var statistics: ShardStatistics {
     var result = counters
     result.requestsActive = clients.count
-    result.handoffsActive = senders.count
+    result.handoffsActive = handoffs.active.count
     result.hintsPending = pendingHints()
     return result
   }
@@ -311,10 +322,10 @@ extension PeerMessage {
   var isWithinNode: Bool {
     switch self {
     case .view, .viewRequest, .setProperties, .propertiesStored, .transferCompleted,
-      .transferProgress, .drained, .stopNow:
+      .transferProgress, .drained, .stopNow, .handoffMessage(.limits):
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .handoff, .handoffReceipt, .reap:
+      .listReply, .handoff, .handoffReceipt, .handoffMessage, .reap:
       false
     }
   }

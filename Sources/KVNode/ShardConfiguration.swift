@@ -54,8 +54,10 @@ public struct ShardConfiguration: Sendable {
   public var gossipInterval: Duration = .seconds(1)
   /// How often a shard looks for partitions that must be handed off.
   public var handoffInterval: Duration = .seconds(1)
-  /// The most handoffs a shard sends at once.
-  public var handoffLimit = 2
+  /// How much may be under way in handoffs, and how fast.
+  public var handoff = HandoffLimits()
+  /// The latest peer protocol that this shard speaks; an older one only in tests and the simulator.
+  public var protocolVersion = PeerProtocol.latest
 
   /// A shard of `member` with default limits.
   public init(

@@ -37,6 +37,8 @@ public enum ShardEvent: Sendable {
   case syncFailed(ReplicaStoreFailure)
   /// The connection to a node broke or could not be made: a hint for the failure detector.
   case peerDisconnected(NodeID)
+  /// A connection to a node was made: both speak this version of the peer protocol.
+  case peerSpeaks(UInt16, NodeID)
   /// The time of ``Shard/nextDeadline`` has come.
   case timer
   /// Hand nothing out any more, finish what is under way, then emit ``ShardEffect/stopped``.

@@ -34,6 +34,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var handoffObjects = 0
   /// Objects that handoffs brought here.
   public var handoffObjectsReceived = 0
+  /// Objects that a handoff's comparison found missing at the receiver.
+  public var handoffDifferences = 0
   /// Messages that could not be decoded.
   public var undecodableMessages = 0
   /// Tombstones that rounds started here have removed everywhere.
@@ -64,6 +66,7 @@ public struct ShardStatistics: Hashable, Sendable {
       ("vnodeGets", vnodeGets), ("vnodePuts", vnodePuts), ("hintsStored", hintsStored),
       ("vnodeRefusals", vnodeRefusals), ("handoffObjects", handoffObjects),
       ("handoffObjectsReceived", handoffObjectsReceived),
+      ("handoffDifferences", handoffDifferences),
       ("undecodableMessages", undecodableMessages), ("tombstonesReaped", tombstonesReaped),
       ("reapsDeferred", reapsDeferred), ("clocksTrimmed", clocksTrimmed),
       ("limitWarnings", limitWarnings),

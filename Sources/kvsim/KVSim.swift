@@ -17,7 +17,7 @@ struct KVSim: ParsableCommand {
 
       Docs/Simulation.md says what is simulated and how to read a failure.
       """,
-    subcommands: [Run.self, Probes.self, Shrink.self, Worker.self])
+    subcommands: [Run.self, Probes.self, Shrink.self, GossipCommand.self, Worker.self])
 }
 
 /// The options that decide what a run is, besides its seed.
@@ -148,6 +148,11 @@ where Value.RawValue == String {
 struct SeedRange: ExpressibleByArgument {
   var first: UInt64
   var last: UInt64
+
+  init(first: UInt64, last: UInt64) {
+    self.first = first
+    self.last = last
+  }
 
   init?(argument: String) {
     let parts = argument.split(separator: ".", omittingEmptySubsequences: true)

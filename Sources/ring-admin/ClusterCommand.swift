@@ -15,8 +15,8 @@ struct ClusterCommand: ParsableCommand {
         ring-admin cluster commit
       """,
     subcommands: [
-      Join.self, Leave.self, ForceRemove.self, Replace.self, Plan.self, Commit.self, Clear.self,
-      Status.self,
+      Join.self, Leave.self, ForceRemove.self, Replace.self, Location.self, Plan.self, Commit.self,
+      Clear.self, Status.self,
     ])
 
   /// The command `cluster join`.
@@ -94,6 +94,27 @@ struct ClusterCommand: ParsableCommand {
       try options.show(
         try options.client.command(
           "/admin/cluster/replace", AdminDocument.Target(node: old, with: new)))
+    }
+  }
+
+  /// The command `cluster location`.
+  struct Location: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Stage a member's rack or site; replicas are kept at different ones.",
+      discussion: """
+        EXAMPLES
+          ring-admin cluster location rack1 --member spinekv3@127.0.0.1
+          ring-admin cluster location ''
+        """)
+    @Argument(help: "The rack or site; an empty text takes it away.") var location: String
+    @Option(help: ArgumentHelp("The member; the node asked if left out.", valueName: "name"))
+    var member: String?
+    @OptionGroup var options: NodeOptions
+
+    func run() throws {
+      var target = AdminDocument.Target(node: member)
+      target.location = location
+      try options.show(try options.client.command("/admin/cluster/location", target))
     }
   }
 

@@ -23,8 +23,9 @@ struct RingAdmin: ParsableCommand {
       """,
     version: ServerVersion.text,
     subcommands: [
-      ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self, Down.self,
-      Stat.self, Ping.self, BucketCommand.self, BucketTypeCommand.self, StoreCommand.self,
+      ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self,
+      TransferLimit.self, Down.self, Stat.self, Ping.self, BucketCommand.self,
+      BucketTypeCommand.self, StoreCommand.self,
     ])
 
   /// Parses and runs; returns this program's exit code.

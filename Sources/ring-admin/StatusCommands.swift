@@ -49,6 +49,28 @@ struct Transfers: ParsableCommand {
   }
 }
 
+/// The command `ring-admin transfer-limit`.
+struct TransferLimit: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "transfer-limit",
+    abstract: "Show or change how much the node asked hands off, until it stops.",
+    discussion: """
+      EXAMPLES
+        ring-admin transfer-limit
+        ring-admin transfer-limit 4 --rate 50000000
+      """)
+  @Argument(help: "Partitions that each shard sends at once, 1 to 64.") var concurrency: Int?
+  @Option(help: "Bytes a second that each shard sends; 0 for no limit.") var rate: Int?
+  @OptionGroup var options: NodeOptions
+
+  func run() throws {
+    var target = AdminDocument.Target()
+    target.concurrency = concurrency
+    target.bytesPerSecond = rate
+    try options.show(try options.client.command("/admin/transfer-limit", target))
+  }
+}
+
 /// The command `ring-admin down`.
 struct Down: ParsableCommand {
   static let configuration = CommandConfiguration(

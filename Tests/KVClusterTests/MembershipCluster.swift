@@ -18,6 +18,8 @@ struct MembershipCluster {
     var run = 0
     var deadline = UInt64.max
     var hasDeparted = false
+    /// The latest peer protocol that the node's release speaks.
+    var version = PeerProtocol.latest
     var replies: [UInt64: AdminReply] = [:]
     var views: [UInt64] = []
   }
@@ -27,6 +29,8 @@ struct MembershipCluster {
   /// Pairs (from, to) that no message passes.
   var cut: Set<[Int]> = []
   var logs: [String] = []
+  /// Pairs (who, of whom) that know each other's version since the last break.
+  private var introduced: Set<[Int]> = []
   var sentCount = 0
   private(set) var time: UInt64 = 1_000_000_000
   /// Latest first.
@@ -45,11 +49,12 @@ struct MembershipCluster {
     for index in 0..<count { add(ringSize: ringSize, name: "n\(index)@host") }
   }
 
-  mutating func add(ringSize: Int, name: String) {
+  mutating func add(ringSize: Int, name: String, location: String = "") {
     let port = UInt16(8000 + nodes.count)
     let member = Member(
       name: name, endpoint: Endpoint(host: "10.0.0.1", port: port),
-      clientEndpoint: Endpoint(host: "10.0.0.1", port: port + 1000), shardCount: 2, status: .valid)
+      clientEndpoint: Endpoint(host: "10.0.0.1", port: port + 1000), shardCount: 2, status: .valid,
+      location: location)
     nodes.append(Node(member: member))
     start(nodes.count - 1, ringSize: ringSize)
   }
@@ -64,6 +69,7 @@ struct MembershipCluster {
     nodes[index].run += 1
     nodes[index].hasDeparted = false
     step(index, .start)
+    introduced = introduced.filter { !$0.contains(index) }
   }
 
   mutating func kill(_ index: Int) {
@@ -142,8 +148,15 @@ struct MembershipCluster {
     switch event {
     case .deliver(let bytes, let from, let to):
       guard !cut.contains([from, to]) else { return }
+      if introduced.insert([to, from]).inserted {
+        let version = min(nodes[from].version, nodes[to].version)
+        step(to, .peerSpeaks(version, nodes[from].member.id))
+      }
       step(to, .message(bytes, from: nodes[from].member.id))
     case .inject(let event, let index, let run):
+      if case .peerDisconnected(let id) = event {
+        introduced = introduced.filter { $0[0] != index || nodes[$0[1]].member.id != id }
+      }
       if nodes[index].run == run { step(index, event) }
     }
   }

@@ -266,6 +266,29 @@ import Testing
     #expect(isWhole)
   }
 
+  @Test func `a claimant that lost its disk is marked down and joins again`() {
+    var cluster = MembershipCluster(seed: 14, count: 4)
+    _ = cluster.form()
+    cluster.kill(0)
+    cluster.nodes[0].saved = nil
+    cluster.start(0)
+    guard case .refused(let text)? = cluster.join(0, to: 1) else {
+      Issue.record("\(cluster.logs)")
+      return
+    }
+    #expect(text.contains("ring-admin down n0@host"))
+    cluster.run(for: 4)
+    let reply = cluster.ask(2, .down("n0@host"))
+    #expect(reply == .done("Success: 'n0@host' marked as down"))
+    cluster.run(for: 2)
+    guard case .done? = cluster.join(0, to: 1) else {
+      Issue.record("\(cluster.logs)")
+      return
+    }
+    let isWhole = cluster.run(for: 10) { $0.isSettled(4) }
+    #expect(isWhole)
+  }
+
   @Test func `a member that moved is found at its new endpoint`() {
     var cluster = MembershipCluster(seed: 13, count: 3)
     _ = cluster.form()

@@ -73,6 +73,21 @@ import Testing
           operation: operation, partition: partition, number: 2,
           entries: [ReplicaScan.Entry(key: key, encoded: encoded)])),
       .handoffReceipt(HandoffReceipt(operation: operation, number: 2, isAccepted: true)),
+      .handoffMessage(
+        .compare(
+          HandoffComparison(
+            operation: operation, partition: partition, number: 3, after: nil, through: key,
+            digest: PartitionDigest(count: 4, sum: .max)))),
+      .handoffMessage(
+        .compared(HandoffReceipt(operation: operation, number: 3, isAccepted: false))),
+      .handoffMessage(
+        .offer(
+          HandoffOffer(
+            operation: operation, partition: partition, number: 4,
+            items: [HandoffOffer.Item(key: key, clock: context)]))),
+      .handoffMessage(.wanted(HandoffWish(operation: operation, number: 4, wanted: [0, 3]))),
+      .handoffMessage(.wanted(HandoffWish(operation: operation, number: 4, wanted: nil))),
+      .handoffMessage(.limits(concurrency: 3, bytesPerSecond: 1 << 20)),
       .setProperties(
         PropertiesChange(operation: operation, bucket: bucket, properties: properties)),
       .setProperties(PropertiesChange(operation: operation, bucket: bucket, properties: nil)),

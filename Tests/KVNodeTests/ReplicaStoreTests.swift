@@ -83,6 +83,26 @@ final class ModelReplicaStore: ReplicaStore {
   }
 
   func metadata(_ name: String) -> Bytes? { values[name] }
+
+  func approximateCount(of partition: PartitionID) -> Int {
+    entries.count { $0.partition == partition }
+  }
+
+  /// A copy: later changes do not show.
+  func snapshot() -> any ReplicaSnapshot {
+    let copy = ModelReplicaStore()
+    copy.entries = entries
+    return copy
+  }
+}
+
+extension ModelReplicaStore: ReplicaSnapshot {
+  func scan(
+    _ partition: PartitionID, after key: ObjectKey?, limit: Int, byteLimit: Int
+  ) -> ReplicaScan {
+    scan(
+      partition, bucket: nil, after: key, limit: limit, byteLimit: byteLimit, headsOnly: false)
+  }
 }
 
 @Suite struct ReplicaStoreTests {

@@ -45,6 +45,12 @@ final class TestCluster {
   var holdsFlushes = false
   var configure: (inout ShardConfiguration) -> Void = { _ in }
   var clock: UInt64 = 1_000_000_000
+  /// The peer protocol that each node speaks.
+  lazy var versions = names.map { _ in PeerProtocol.latest }
+  /// Peer messages that are lost, by a test's choice.
+  var isLost: (PeerMessage) -> Bool = { _ in false }
+  /// Peer messages between nodes, by kind.
+  private(set) var sent: [String: Int] = [:]
   private var files: [Address: CrashableFileSystem] = [:]
   private var generations: [Address: Int] = [:]
   private var queue: [Item] = []
@@ -102,6 +108,9 @@ final class TestCluster {
       shards[address] = Shard(configuration: configuration, store: replicas, fixedView: local)
       generations[address, default: 0] += 1
       enqueue(.start, to: address, after: 0)
+      for index in names.indices where index != node {
+        enqueue(.peerSpeaks(versions[index], self.node(index)), to: address, after: 1)
+      }
     }
   }
 
@@ -114,6 +123,11 @@ final class TestCluster {
       generations[address, default: 0] += 1
       files[address] = files[address]?.crash(random: &random)
     }
+  }
+
+  /// Gives a node that does not run an empty disk.
+  func loseDisk(_ node: Int) {
+    for shard in 0..<shardCount { files[address(node, shard)] = CrashableFileSystem() }
   }
 
   /// Leaves the disks of a node so many bytes; nil for all they could want.
@@ -284,12 +298,24 @@ final class TestCluster {
     let isLocal = from.node == target.node
     if !isLocal, isolated.contains(from.node) || isolated.contains(target.node) { return }
     if !isLocal, random.chance(faults.drop) { return }
+    if !isLocal, let message = try? PeerMessage(decoding: bytes) {
+      sent[Self.kind(of: message), default: 0] += 1
+      if isLost(message) { return }
+    }
     if blockHandoff, case .handoff? = try? PeerMessage(decoding: bytes) { return }
     let copies = !isLocal && random.chance(faults.duplicate) ? 2 : 1
     for _ in 0..<copies {
       let delay = isLocal ? 5 : UInt64(50 + random.below(faults.maximumDelay))
       enqueue(.message(bytes, from: from), to: target, after: delay)
     }
+  }
+
+  private static func kind(of message: PeerMessage) -> String {
+    if case .handoff(let batch) = message { return batch.entries.isEmpty ? "empty" : "handoff" }
+    if case .handoffMessage(let message) = message {
+      return String(describing: message).prefix { $0 != "(" }.description
+    }
+    return String(describing: message).prefix { $0 != "(" }.description
   }
 
   private func enqueue(_ event: ShardEvent, to target: Address, after microseconds: UInt64) {

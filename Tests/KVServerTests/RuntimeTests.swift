@@ -102,12 +102,12 @@ import Testing
 @Suite struct PeerFrameTests {
   @Test func `a hello and a message have exactly these bytes`() throws {
     let hello = PeerHello(
-      version: 1, node: NodeID(rawValue: 0x0102_0304_0506_0708), name: "a@h",
+      format: 1, node: NodeID(rawValue: 0x0102_0304_0506_0708), name: "a@h",
       endpoint: Endpoint(host: "h", port: 8099))
     #expect(
       PeerFrame.encode(hello) == [
         1, 0x53, 0x4B, 0x56, 0x50, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0x61, 0x40, 0x68, 1, 0x68, 0x1F,
-        0xA3,
+        0xA3, 0, 1, 0, 2,
       ])
     let frame = PeerFrame.encode(
       [9, 9], target: NodeID(rawValue: 5), shard: ShardIndex(2), from: ShardIndex(1))
@@ -126,10 +126,35 @@ import Testing
   @Test func `no damaged frame is accepted as a hello or crashes the reader`() {
     let whole = PeerFrame.encode(
       PeerHello(
-        version: 1, node: NodeID(rawValue: 1), name: "n", endpoint: Endpoint(host: "h", port: 1)))
-    for count in whole.indices {
+        format: 1, node: NodeID(rawValue: 1), name: "n", endpoint: Endpoint(host: "h", port: 1)))
+    // The first release's hello ends before the range of protocols.
+    for count in whole.indices where count != whole.count - 4 {
       #expect(throws: DecodingFailure.self) { try PeerFrame(decoding: Array(whole.prefix(count))) }
     }
     #expect(throws: DecodingFailure.self) { try PeerFrame(decoding: [7]) }
+  }
+
+  @Test func `the highest protocol that both speak is used, the first with the first release`()
+    throws
+  {
+    let hello = PeerHello(
+      format: 1, node: NodeID(rawValue: 1), name: "n", endpoint: Endpoint(host: "h", port: 1))
+    let whole = PeerFrame.encode(hello)
+    guard case .hello(let now) = try PeerFrame(decoding: whole),
+      case .hello(let first) = try PeerFrame(decoding: Array(whole.dropLast(4)))
+    else {
+      Issue.record("not a hello")
+      return
+    }
+    #expect(now.agreedProtocol == PeerProtocol.latest)
+    #expect(first.agreedProtocol == 1)
+    var later = hello
+    later.speaks = 2...9
+    #expect(later.agreedProtocol == PeerProtocol.latest)
+    later.speaks = (PeerProtocol.latest + 1)...9
+    #expect(later.agreedProtocol == nil)
+    later = hello
+    later.format = 2
+    #expect(later.agreedProtocol == nil)
   }
 }

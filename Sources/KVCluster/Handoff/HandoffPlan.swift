@@ -31,6 +31,8 @@ public struct HandoffPlan: Hashable, Sendable {
   ) {
     for partition in occupied where partition.index < view.ring.size {
       let owner = view.ring.owner(of: partition)
+      // What the next owner holds is on its way to where it belongs: it must not go back.
+      if view.isNextOwner(of: partition) { continue }
       if owner != view.local {
         add(Item(kind: .hinted, partition: partition, node: owner), view)
       } else if let transfer = view.transfers.first(where: { $0.partition == partition }),

@@ -10,6 +10,8 @@ public enum AdminCommand: Hashable, Sendable {
   case forceRemove(String)
   /// Stage the replacement of a member by a joining one.
   case replace(String, with: String)
+  /// Stage that a member (nil: this node) is at a rack or site; empty for none.
+  case locate(String?, at: String)
   /// Mark an unreachable member as down.
   case down(String)
   /// Show what committing the staged changes would do.
@@ -18,6 +20,9 @@ public enum AdminCommand: Hashable, Sendable {
   case commit
   /// Drop the staged changes.
   case clear
+  /// Change, or only show, this node's limits of handoffs: senders of each shard, bytes a second
+  /// of each shard (0: none).
+  case transferLimit(concurrency: Int?, bytesPerSecond: Int?)
   /// Members, claimant, ring, transfers: everything the status commands print.
   case status
 }

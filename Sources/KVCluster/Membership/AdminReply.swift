@@ -54,6 +54,8 @@ public struct ClusterPlan: Hashable, Sendable {
   public var moves: [Move]
   /// Warnings, such as replicas that would share a node.
   public var warnings: [String]
+  /// Balance, spacing and cost of the plan, in words.
+  public var notes: [String] = []
 
   /// A plan of the given parts.
   public init(
@@ -84,6 +86,8 @@ public struct ClusterStatus: Hashable, Sendable {
     public var clientEndpoint: Endpoint
     /// Where peers reach it.
     public var endpoint: Endpoint
+    /// Its rack or site; empty when it has none.
+    public var location = ""
 
     /// A row of the given facts.
     public init(
@@ -116,6 +120,12 @@ public struct ClusterStatus: Hashable, Sendable {
     public var bytes: Int
     /// True when the sender is at work now.
     public var isActive: Bool
+    /// About how many objects there are to send, when known here.
+    public var totalObjects = 0
+    /// Bytes sent and acknowledged in a second, on average since this handoff began.
+    public var bytesPerSecond = 0
+    /// About how long it will take at this pace; nil when that cannot be told.
+    public var secondsLeft: Int?
 
     /// A row of the given facts.
     public init(

@@ -31,11 +31,16 @@ public struct Member: Hashable, Sendable {
   public var shardCount: Int
   /// Where it stands.
   public var status: MemberStatus
+  /// Its rack or site, which replicas should not share; empty when it has none.
+  public var location: String
+
+  /// The longest name of a location, in bytes.
+  public static let locationByteLimit = 255
 
   /// A member with the given facts.
   public init(
     name: String, endpoint: Endpoint, clientEndpoint: Endpoint, shardCount: Int,
-    status: MemberStatus
+    status: MemberStatus, location: String = ""
   ) {
     id = NodeID(name: name)
     self.name = name
@@ -43,6 +48,7 @@ public struct Member: Hashable, Sendable {
     self.clientEndpoint = clientEndpoint
     self.shardCount = shardCount
     self.status = status
+    self.location = location
   }
 }
 
@@ -150,6 +156,11 @@ public struct ClusterView: Sendable, Hashable {
     }
     guard low < properties.count, properties[low].bucket == bucket else { return nil }
     return properties[low].properties
+  }
+
+  /// True when the partition is on its way to this node.
+  public func isNextOwner(of partition: PartitionID) -> Bool {
+    transfer(of: partition)?.to == local
   }
 
   /// Where the partition is going, when it is on the move.

@@ -1,48 +1,5 @@
 import KVBase
 
-/// What one node says of another's health, to be passed on.
-struct Rumor: Hashable, Sendable {
-  /// Whether a node answers.
-  ///
-  /// The raw values are sent.
-  enum Health: UInt8, Hashable, Sendable {
-    /// It does, as far as is known.
-    case alive = 0
-    /// It did not, lately.
-    case suspect = 1
-    /// It has not for as long as a suspicion lasts.
-    case unreachable = 2
-  }
-
-  /// Whom it is about.
-  var node: NodeID
-  /// The latest incarnation of it that was heard of.
-  var incarnation: UInt64
-  /// How it is.
-  var health: Health
-
-  func encode(into writer: inout ByteWriter) {
-    node.encode(into: &writer)
-    writer.write(varint: incarnation)
-    writer.write(health.rawValue)
-  }
-
-  init(node: NodeID, incarnation: UInt64, health: Health) {
-    self.node = node
-    self.incarnation = incarnation
-    self.health = health
-  }
-
-  init(decoding reader: inout ByteReader) throws(DecodingFailure) {
-    node = try NodeID(decoding: &reader)
-    incarnation = try reader.readIncarnation()
-    guard let health = Health(rawValue: try reader.readByte()) else {
-      throw reader.failure(expected: "a health")
-    }
-    self.health = health
-  }
-}
-
 /// Finds out which members can be reached from here.
 ///
 /// In each interval one member is pinged; without an answer two others are asked to ping it; without
@@ -56,9 +13,17 @@ struct Rumor: Hashable, Sendable {
 /// reached: it too leads to a probe. So a link that carries one direction only does not make the
 /// verdict flap.
 ///
+/// A node that hears nobody while it waits for an answer is more likely ill itself than surrounded by
+/// the dead: its *local health* grows worse, and with it the time it gives others. It mends with each
+/// direct answer. Local health is kept small, because a node that is cut off must soon count on its
+/// fallbacks.
+///
 /// **Invariants**: `peers` is sorted by id and never holds this node; at most one probe per peer.
 ///
-/// **Source**: SWIM (DSN 2002), sections 3.1 (probes), 4.1 (dissemination), 4.2 (suspicion).
+/// **Source**: SWIM (DSN 2002), sections 3.1 (probes), 4.1 (dissemination), 4.2 (suspicion), 4.3
+/// (round-robin targets); Lifeguard (DSN 2018) for local health (LHA-Probe, with silence in place of
+/// its nacks) and for telling a suspect of its suspicion first (Buddy System). A suspicion need not
+/// last longer in larger clusters, as it must in SWIM: who suspects also asks, in each interval.
 struct FailureDetector: Sendable {
   /// What the owner must send or note.
   enum Output: Hashable, Sendable {
@@ -86,6 +51,7 @@ struct FailureDetector: Sendable {
     var sequence: UInt64
     var deadline: Instant
     var isIndirect: Bool
+    var startedAt: Instant
   }
 
   /// A ping made for another node.
@@ -107,6 +73,8 @@ struct FailureDetector: Sendable {
   private static let relayCount = 2
   /// So many probes in a row answered through others only: the member lives, but not for this node.
   private static let detourLimit = 4
+  /// The worst local health: time-outs are at most this many times longer, beside the usual.
+  static let worstHealth = 3
   /// Unreachable members are pinged in every so many intervals.
   private static let slowFactor = 5
 
@@ -122,6 +90,9 @@ struct FailureDetector: Sendable {
   private var sequence: UInt64 = 0
   private var round: UInt64 = 0
   private var nextRound = Instant(nanoseconds: 0)
+  /// How ill this node itself seems to be: 0 is well.
+  private(set) var localHealth = 0
+  private var heardAt = Instant(nanoseconds: 0)
 
   init(
     local: NodeID, incarnation: UInt64, configuration: MembershipConfiguration, random: SeededRandom
@@ -131,6 +102,10 @@ struct FailureDetector: Sendable {
     self.configuration = configuration
     self.random = random
   }
+
+  private var probeTimeout: Duration { configuration.probeTimeout * (1 + localHealth) }
+
+  private var suspicionTimeout: Duration { configuration.suspicionTimeout * (1 + localHealth) }
 
   /// The members that cannot be reached, sorted.
   var unreachable: [NodeID] { peers.filter { $0.health == .unreachable }.map(\.id) }
@@ -204,14 +179,17 @@ struct FailureDetector: Sendable {
     sequence += 1
     probes.append(
       Probe(
-        target: target, sequence: sequence, deadline: now + configuration.probeTimeout,
-        isIndirect: false))
+        target: target, sequence: sequence, deadline: now + probeTimeout, isIndirect: false,
+        startedAt: now))
     outputs.append(.ping(target, sequence: sequence))
   }
 
   /// A probe went unanswered for one time-out: ask others, or give up.
   private mutating func advance(_ probe: Probe, at now: Instant, into outputs: inout [Output]) {
     guard let position = probes.firstIndex(where: { $0.sequence == probe.sequence }) else { return }
+    if peers.count > 1, heardAt < probe.startedAt {
+      localHealth = min(Self.worstHealth, localHealth + 1)
+    }
     let helpers = peers.filter { $0.health == .alive && $0.id != probe.target }.map(\.id)
     guard !probe.isIndirect, !helpers.isEmpty, health(of: probe.target) != .unreachable else {
       probes.remove(at: position)
@@ -219,7 +197,7 @@ struct FailureDetector: Sendable {
       return
     }
     probes[position].isIndirect = true
-    probes[position].deadline = now + configuration.probeTimeout
+    probes[position].deadline = now + probeTimeout
     for helper in helpers.shuffled(using: &random).prefix(Self.relayCount) {
       outputs.append(.askToPing(target: probe.target, via: helper, sequence: probe.sequence))
     }
@@ -243,7 +221,7 @@ struct FailureDetector: Sendable {
     guard let index = index(of: node), peers[index].health != health else { return }
     peers[index].health = health
     peers[index].suspectUntil =
-      health == .suspect ? now + configuration.suspicionTimeout : .distantFuture
+      health == .suspect ? now + suspicionTimeout : .distantFuture
     if health == .alive { peers[index].isConfirmed = false }
     // That only this node cannot reach it is no news for others.
     if health != .alive, peers[index].detours < Self.detourLimit {
@@ -259,6 +237,7 @@ struct FailureDetector: Sendable {
     from node: NodeID, incarnation: UInt64, at now: Instant, into outputs: inout [Output]
   ) {
     guard let index = index(of: node) else { return }
+    heardAt = now
     peers[index].incarnation = max(peers[index].incarnation, incarnation)
     if peers[index].health != .alive { probe(node, at: now, into: &outputs) }
   }
@@ -283,6 +262,7 @@ struct FailureDetector: Sendable {
       let index = index(of: node)
     else { return }
     probes.remove(at: position)
+    if isDirect { localHealth = max(0, localHealth - 1) }
     peers[index].incarnation = max(peers[index].incarnation, incarnation)
     peers[index].isConfirmed = false
     peers[index].detours = isDirect ? 0 : peers[index].detours + 1

@@ -36,6 +36,12 @@ extension Membership {
       pending.append(.adminReply(id: id, .refused(Self.departedText)))
     case .join(let endpoint): startJoin(endpoint, id: id)
     case .leave(nil): handle(.leave(configuration.member.name), id: id)
+    case .locate(nil, let location):
+      handle(.locate(configuration.member.name, at: location), id: id)
+    case .transferLimit:
+      pending.append(.adminReply(id: id, .refused("Failed: this is not the membership's to set")))
+    case .locate where !isClaimant && version(of: state.claimant) < 2:
+      pending.append(.adminReply(id: id, .refused(oldClaimantText)))
     case _ where isClaimant: execute(command, for: .local(id: id))
     case .down(let name) where state.member(named: name)?.id == state.claimant:
       pending.append(.adminReply(id: id, declareClaimantDown(name)))
@@ -85,7 +91,12 @@ extension Membership {
   mutating func reply(_ reply: AdminReply, to origin: CommandOrigin) {
     switch origin {
     case .local(let id): pending.append(.adminReply(id: id, reply))
-    case .member(let node, let id): send(.adminReply(id: id, reply), to: node)
+    case .member(let node, let id):
+      if case .plan(let plan) = reply, version(of: node) < 2 {
+        send(.adminReply(id: id, .plan(plan.plain)), to: node)
+      } else {
+        send(.adminReply(id: id, reply), to: node)
+      }
     }
   }
 
@@ -102,11 +113,15 @@ extension Membership {
     case .leave(let name): stage(for: origin) { $0.stageLeave(name ?? "") }
     case .forceRemove(let name): stage(for: origin) { $0.stageForceRemove(name) }
     case .replace(let old, let new): stage(for: origin) { $0.stageReplace(old, with: new) }
+    case .locate(let name, let location):
+      if let locationObstacle { return reply(.refused(locationObstacle), to: origin) }
+      stage(for: origin) { $0.stageLocation(location, of: name ?? "") }
     case .clear:
       change { $0.clearStaged() }
       reply(.done(Self.clearedText), to: origin)
     case .down(let name): reply(declareDown(name), to: origin)
-    case .join, .status: reply(.refused("Failed: not a command for the claimant"), to: origin)
+    case .join, .status, .transferLimit:
+      reply(.refused("Failed: not a command for the claimant"), to: origin)
     }
   }
 
@@ -161,10 +176,20 @@ extension Membership {
       return .refused(Self.nobodyLeftText)
     }
     shownPlan = plan.digest
-    return .plan(
-      ClusterPlan(
-        changes: state.staged.map(describe), membersAfter: memberRows(of: plan.next),
-        moves: plan.moves, warnings: plan.warnings))
+    var shown = ClusterPlan(
+      changes: state.staged.map(describe), membersAfter: memberRows(of: plan.next),
+      moves: plan.moves, warnings: plan.warnings + waitingWarnings(plan.next))
+    shown.notes = plan.notes
+    return .plan(shown)
+  }
+
+  /// Members that must give partitions away, or take them, and cannot be reached.
+  private func waitingWarnings(_ next: RingState) -> [String] {
+    next.members.compactMap { member in
+      let count = next.transfers.count { $0.from == member.id || $0.to == member.id }
+      guard count > 0, member.status != .down, !detector.isReachable(member.id) else { return nil }
+      return "'\(member.name)' is unreachable: \(count) transfers wait until it is back"
+    }
   }
 
   private mutating func commitPlan() -> AdminReply {
@@ -230,11 +255,13 @@ extension Membership {
   private func memberRows(of state: RingState) -> [ClusterStatus.MemberRow] {
     let future = state.futureOwners
     return state.members.map { member in
-      ClusterStatus.MemberRow(
+      var row = ClusterStatus.MemberRow(
         name: member.name, status: member.status, isReachable: detector.isReachable(member.id),
         partitions: state.owners.count { $0 == member.id },
         pendingPartitions: future.count { $0 == member.id },
         clientEndpoint: member.clientEndpoint, endpoint: member.endpoint)
+      row.location = member.location
+      return row
     }.sorted { $0.name < $1.name }
   }
 
@@ -246,7 +273,13 @@ extension Membership {
     case .forceRemove(let node): ClusterPlan.Change(action: "force-remove", details: quoted(node))
     case .replace(let old, let new):
       ClusterPlan.Change(action: "replace", details: "\(quoted(old)) with \(quoted(new))")
+    case .locate(let node, let location):
+      ClusterPlan.Change(action: "location", details: "\(quoted(node)) to '\(location)'")
     }
+  }
+
+  private var oldClaimantText: String {
+    "Failed: the claimant '\(state.name(of: state.claimant))' is not known to speak peer protocol 2."
   }
 
   private var claimantUnreachableText: String {

@@ -68,8 +68,14 @@ extension Membership {
 
   var hasFacts: Bool {
     guard !isDeparted, let known = state.member(local) else { return false }
-    return !completed.isEmpty || mayExit || known.status == .down
+    return !completed.isEmpty || mayExit || known.status == .down || mustTellLocation
       || !Self.isSameNode(known, configuration.member)
+  }
+
+  /// True while the ring shows no location for this node, though it has been configured with one.
+  var mustTellLocation: Bool {
+    !configuration.member.location.isEmpty && state.member(local)?.location.isEmpty == true
+      && (isClaimant || version(of: state.claimant) >= 2)
   }
 
   /// A node that is told to go does so when nothing more arrives that it would have to pass on.
@@ -83,8 +89,29 @@ extension Membership {
     factsAt = now.instant + configuration.gossipInterval
     if isClaimant {
       receive(facts, from: local)
+      if mustTellLocation { receive(location: configuration.member.location, of: local) }
     } else {
       send(.facts(facts), to: state.claimant)
+      if mustTellLocation { send(.location(configuration.member.location), to: state.claimant) }
+    }
+  }
+
+  /// A member says where it is; an operator's word, once there is one, counts for more.
+  mutating func receive(location: String, of sender: NodeID) {
+    guard isClaimant, let known = state.member(sender), known.location.isEmpty,
+      !location.isEmpty, location.utf8.count <= Member.locationByteLimit, locationObstacle == nil
+    else { return }
+    change { $0.setLocation(location, of: sender) }
+  }
+
+  /// Why there may be no locations: a member that does not know them would pass the ring on without.
+  var locationObstacle: String? {
+    let old = state.members.first { member in
+      member.id != local && member.status != .down && version(of: member.id) < 2
+    }
+    return old.map {
+      "Failed: '\($0.name)' is not known to speak peer protocol 2. Locations can be used when all "
+        + "members do."
     }
   }
 

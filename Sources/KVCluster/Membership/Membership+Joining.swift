@@ -72,7 +72,7 @@ extension Membership {
       // ring that makes it true may just be behind the ping.
       if joinAttempt == nil { send(.notJoined, to: sender) }
     case .pong, .targetAnswered, .propertySummary, .propertyRequest, .properties, .adminRequest,
-      .adminReply:
+      .adminReply, .location:
       break
     }
   }
@@ -107,8 +107,15 @@ extension Membership {
       send(.joinRefused(Self.joinItselfText), to: newcomer.endpoint)
       return
     }
+    if let version = peerVersions[newcomer.id], version < UInt16(state.encodingVersion) {
+      send(.joinRefused(Self.tooOldText), to: newcomer.endpoint)
+      return
+    }
     guard isClaimant else {
-      if localStatus == .joining {
+      if newcomer.id == state.claimant {
+        // It has lost its state, and with it the role that it would need to take itself back.
+        send(.joinRefused(claimantLostText(newcomer.name)), to: newcomer.endpoint)
+      } else if localStatus == .joining {
         send(.joinRefused(Self.tryAgainText), to: newcomer.endpoint)
       } else {
         send(.joinRequest(newcomer, ringSize: ringSize), to: state.claimant)
@@ -162,6 +169,15 @@ extension Membership {
     change { $0.remove(node) }
   }
 
+  private func claimantLostText(_ name: String) -> String {
+    """
+    Failed: '\(name)' is the claimant of that cluster and has lost its state.
+    Mark it as down first, with 'ring-admin down \(name)' at another member.
+    """
+  }
+
+  static let tooOldText =
+    "Failed: the cluster uses locations, which need peer protocol 2. Upgrade this node first."
   static let joinItselfText = "Failed: This node cannot join itself in a cluster"
   static let tryAgainText = "Join failed. Try again in a few moments."
   static let departedText = "This node has left its cluster; start it again to use it."

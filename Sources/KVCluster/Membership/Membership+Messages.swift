@@ -56,6 +56,7 @@ extension Membership {
       }
     case .ringRequest: sendRing(to: sender)
     case .facts(let facts): receive(facts, from: sender)
+    case .location(let location): receive(location: location, of: sender)
     case .propertySummary(let stamps): answer(stamps, from: sender)
     case .propertyRequest(let buckets):
       let entries = properties.entries(of: buckets)

@@ -34,6 +34,9 @@ public struct Membership: Sendable {
   var askedForRing: [NodeID: Instant] = [:]
   var comparedProperties: [NodeID: Instant] = [:]
 
+  /// What each node was last heard to speak; no entry means the earliest protocol.
+  var peerVersions: [NodeID: UInt16] = [:]
+
   var joinAttempt: JoinAttempt?
   var forwarded: [ForwardedCommand] = []
   var deferred: [DeferredCommand] = []
@@ -119,7 +122,9 @@ public struct Membership: Sendable {
     case .message(let bytes, let sender): receive(bytes, from: sender)
     case .timer: break
     case .admin(let id, let command): handle(command, id: id)
+    case .peerSpeaks(let version, let node): peerVersions[node] = version
     case .peerDisconnected(let node):
+      peerVersions[node] = nil
       detect { $0.disconnected(node, at: $1, into: &$2) }
     case .transferCompleted(let transfer): noteCompletion(of: transfer)
     case .transferProgress(let rows): localTransfers = rows
@@ -231,12 +236,15 @@ public struct Membership: Sendable {
     }
   }
 
-  /// Sends a message to a member.
+  /// Sends a message to a member, unless it would not understand it.
   mutating func send(_ body: MembershipMessage.Body, to node: NodeID) {
-    guard node != local else { return }
+    guard node != local, body.protocolVersion <= version(of: node) else { return }
     let rumors = detector.rumors(for: node)
     pending.append(.send(message(body, rumors: rumors).encoded(), to: node))
   }
+
+  /// The version of the peer protocol in which the node is spoken to.
+  func version(of node: NodeID) -> UInt16 { peerVersions[node] ?? PeerProtocol.earliest }
 
   /// Sends a message to a node that is not, or not yet, a member.
   mutating func send(_ body: MembershipMessage.Body, to endpoint: Endpoint) {
@@ -247,6 +255,18 @@ public struct Membership: Sendable {
     MembershipMessage(
       clusterID: state.clusterID, incarnation: detector.incarnation, ring: state.version,
       propertyDigest: properties.digest, rumors: rumors, body: body)
+  }
+
+  /// What a member of a cluster with these members, formed long ago, has saved; for tests and the
+  /// simulator.
+  package static func saved(
+    by local: Member, of members: [Member], ringSize: Int, clusterID: UInt64
+  ) -> Bytes {
+    let sorted = members.sorted { $0.id < $1.id }
+    var state = RingState(singleton: sorted[0], ringSize: ringSize, clusterID: clusterID)
+    state.members = sorted
+    state.owners = (0..<ringSize).map { sorted[$0 % sorted.count].id }
+    return SavedMembership(incarnation: 1, state: state, properties: PropertyTable()).encoded()
   }
 
   /// Stops the program when an invariant does not hold.

@@ -15,6 +15,8 @@ public enum MembershipEvent: Hashable, Sendable {
   case admin(id: UInt64, AdminCommand)
   /// The connection to a node broke or could not be made: a hint for the failure detector.
   case peerDisconnected(NodeID)
+  /// A connection to a node was made: both speak this version of the peer protocol.
+  case peerSpeaks(UInt16, NodeID)
   /// This node, the sender, has seen every object of the partition acknowledged by the receiver.
   case transferCompleted(PendingTransfer)
   /// All transfers, ownership and hinted, that this node sends or has still to send. A leaving node

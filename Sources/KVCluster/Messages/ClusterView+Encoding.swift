@@ -10,6 +10,7 @@ extension ClusterView {
     ring.encode(into: &writer)
     writer.write(list: transfers) { $1.encode(into: &$0) }
     writer.write(list: members) { $1.encode(into: &$0) }
+    writer.write(list: members) { $0.write($1.location) }
     writer.write(list: unavailable) { $0.write(fixed: $1.rawValue) }
     writer.write(list: properties) { writer, entry in
       entry.bucket.encode(into: &writer)
@@ -25,9 +26,10 @@ extension ClusterView {
     let transfers = try reader.readList(minimumBytes: 17) { (r) throws(DecodingFailure) in
       try PendingTransfer(decoding: &r)
     }
-    let members = try reader.readList(minimumBytes: 9) { (r) throws(DecodingFailure) in
+    var members = try reader.readList(minimumBytes: 9) { (r) throws(DecodingFailure) in
       try Member(decoding: &r)
     }
+    try members.readLocations(&reader)
     guard let first = members.first(where: { $0.id == local }) else {
       throw reader.failure(expected: "the local node among the members")
     }
@@ -107,7 +109,8 @@ extension Endpoint {
 }
 
 extension Member {
-  /// Appends all but the identity, which follows from the name.
+  /// Appends all but the identity, which follows from the name, and the location, which nodes that
+  /// speak only the first peer protocol do not know.
   public func encode(into writer: inout ByteWriter) {
     writer.write(name)
     endpoint.encode(into: &writer)
@@ -131,6 +134,17 @@ extension Member {
     self.init(
       name: name, endpoint: endpoint, clientEndpoint: clientEndpoint,
       shardCount: Int(shardCount), status: status)
+  }
+}
+
+extension [Member] {
+  /// Reads a location for each member, in the same order.
+  mutating func readLocations(_ reader: inout ByteReader) throws(DecodingFailure) {
+    let locations = try reader.readList { (r) throws(DecodingFailure) in try r.readString() }
+    guard locations.count == count,
+      locations.allSatisfy({ $0.utf8.count <= Member.locationByteLimit })
+    else { throw reader.failure(expected: "a location for each member") }
+    for (index, location) in locations.enumerated() { self[index].location = location }
   }
 }
 

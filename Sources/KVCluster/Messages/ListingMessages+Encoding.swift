@@ -128,6 +128,8 @@ extension ClusterStatus.TransferRow {
     writer.write(count: objects)
     writer.write(count: bytes)
     writer.write(isActive)
+    for value in [totalObjects, bytesPerSecond] { writer.write(count: value) }
+    writer.write(optional: secondsLeft) { $0.write(count: $1) }
   }
 
   init(decoding reader: inout ByteReader) throws(DecodingFailure) {
@@ -140,5 +142,10 @@ extension ClusterStatus.TransferRow {
     self.init(
       kind: kind, partition: partition.index, from: from, to: to, objects: objects, bytes: bytes,
       isActive: try reader.readBool())
+    totalObjects = Int(clamping: try reader.readVarint())
+    bytesPerSecond = Int(clamping: try reader.readVarint())
+    secondsLeft = try reader.readOptional { (r) throws(DecodingFailure) in
+      Int(clamping: try r.readVarint())
+    }
   }
 }

@@ -27,6 +27,7 @@ extension PeerMessage {
     case .listReply(let reply): reply.encode(into: &writer)
     case .handoff(let batch): batch.encode(into: &writer)
     case .handoffReceipt(let receipt): receipt.encode(into: &writer)
+    case .handoffMessage(let message): message.encode(into: &writer)
     case .reap(let message): message.encode(into: &writer)
     case .setProperties(let change): change.encode(into: &writer)
     case .propertiesStored(let operation): operation.encode(into: &writer)
@@ -70,13 +71,15 @@ extension PeerMessage {
         })
     case 18: self = .drained
     case 19: self = .stopNow
+    case HandoffMessage.tags:
+      self = .handoffMessage(try HandoffMessage(tag: tag, decoding: &reader))
     case ReapMessage.tags: self = .reap(try ReapMessage(tag: tag, decoding: &reader))
     default: throw DecodingFailure(expected: "a peer message tag, not \(tag)", offset: 1)
     }
     try reader.expectEnd()
   }
 
-  private var tag: UInt8 {
+  var tag: UInt8 {
     switch self {
     case .membership: 1
     case .view: 2
@@ -91,6 +94,7 @@ extension PeerMessage {
     case .listReply: 11
     case .handoff: 12
     case .handoffReceipt: 13
+    case .handoffMessage(let message): message.tag
     case .setProperties: 14
     case .propertiesStored: 15
     case .transferCompleted: 16

@@ -48,6 +48,8 @@ public enum PeerMessage: Hashable, Sendable {
   case handoff(HandoffBatch)
   /// From the receiver of a batch: durable, or refused.
   case handoffReceipt(HandoffReceipt)
+  /// Between the two sides of a handoff: what each holds.
+  case handoffMessage(HandoffMessage)
   /// About the removal of tombstones.
   case reap(ReapMessage)
   /// To shard 0 of the own node: change a bucket's properties.

@@ -44,11 +44,26 @@ public protocol ReplicaStore: AnyObject {
     headsOnly: Bool
   ) throws(ReplicaStoreFailure) -> ReplicaScan
 
+  /// The store as it is now, for reading a partition that changes meanwhile; disk space stays in use
+  /// while it is kept.
+  func snapshot() throws(ReplicaStoreFailure) -> any ReplicaSnapshot
+
+  /// About how many objects the partition holds, replaced versions included, without reading them.
+  func approximateCount(of partition: PartitionID) throws(ReplicaStoreFailure) -> Int
+
   /// The partitions that hold at least one object, sorted.
   func occupiedPartitions() throws(ReplicaStoreFailure) -> [PartitionID]
 
   /// A small value that the node keeps for itself (ring state, vnode identities).
   func metadata(_ name: String) throws(ReplicaStoreFailure) -> Bytes?
+}
+
+/// A store as it was at one moment.
+public protocol ReplicaSnapshot: AnyObject {
+  /// Whole objects of `partition`, as ``ReplicaStore/scan(_:bucket:after:limit:byteLimit:headsOnly:)``.
+  func scan(
+    _ partition: PartitionID, after key: ObjectKey?, limit: Int, byteLimit: Int
+  ) throws(ReplicaStoreFailure) -> ReplicaScan
 }
 
 /// One change of a batch.

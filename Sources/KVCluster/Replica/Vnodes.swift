@@ -228,16 +228,19 @@ public struct Vnodes {
     return (try apply(changes), changed)
   }
 
-  /// Removes the objects that are still exactly as they were sent, and gives the vnode a new
-  /// identity in the same batch.
+  /// Removes the objects that are still exactly as they were sent (or, with `areHeads`, whose heads
+  /// are as they were compared), and gives the vnode a new identity in the same batch.
   ///
   /// - Returns: how many were removed and how many had changed and stay.
   public mutating func remove(
-    unchanged entries: [ReplicaScan.Entry], from partition: PartitionID
+    unchanged entries: [ReplicaScan.Entry], areHeads: Bool = false, from partition: PartitionID
   ) throws(ReplicaStoreFailure) -> (removed: Int, kept: Int) {
     var changes: [ReplicaChange] = []
-    for entry in entries where try store.object(entry.key, in: partition) == entry.encoded {
-      changes.append(.remove(entry.key, partition))
+    for entry in entries {
+      let present =
+        areHeads
+        ? try store.head(entry.key, in: partition) : try store.object(entry.key, in: partition)
+      if present == entry.encoded { changes.append(.remove(entry.key, partition)) }
     }
     let removed = changes.count
     if removed > 0 {
@@ -291,6 +294,15 @@ extension Vnodes {
     let held = incoming.siblings.count
     if let life { incoming.forget(where: life.isDead) }
     let stored = try load(key, in: partition)
+    if stored.encoded == nil, stored.object.isEmpty, keepsSiblings, life == nil,
+      incoming.clock.entries.count <= VersionVector.entryLimit, !incoming.siblings.isEmpty,
+      let headByteCount = try? KVObject.headByteCount(of: encoded)
+    {
+      // What arrives at an empty vnode is stored as it is.
+      let change = ReplicaChange.put(
+        key, partition, encoded: encoded, headByteCount: headByteCount, expiry: nil)
+      return (encoded, [change], warning(about: incoming, encoded.count))
+    }
     if let bytes = stored.encoded, bytes == encoded { return (bytes, [], nil) }
     incoming = try news(incoming, for: stored.object, of: key, in: partition)
     var object = stored.object.merging(incoming)

@@ -33,6 +33,12 @@ package enum AdminDocument {
     package var with: String?
     /// `join`: the peer address of a node of the cluster.
     package var peer: String?
+    /// `location`: the rack or site; empty for none.
+    package var location: String?
+    /// `transfer-limit`: partitions that each shard sends at once.
+    package var concurrency: Int?
+    /// `transfer-limit`: bytes a second that each shard sends; 0 for no limit.
+    package var bytesPerSecond: Int?
     /// `bucket/drop`: the bucket's type.
     package var type: String?
     /// `bucket/drop`: the bucket.
@@ -69,6 +75,8 @@ package enum AdminDocument {
     package var pending: Double
     package var clientAddress: String
     package var peerAddress: String
+    /// Its rack or site; empty for none. Nil from a node of an earlier release, as below.
+    package var location: String?
   }
 
   /// A partition on the move.
@@ -80,6 +88,11 @@ package enum AdminDocument {
     package var objects: Int
     package var bytes: Int
     package var active: Bool
+    /// About how many objects there are to send; 0 when that is not known here.
+    package var totalObjects: Int?
+    package var bytesPerSecond: Int?
+    /// About how long it will take; nil when that cannot be told.
+    package var secondsLeft: Int?
   }
 
   /// Partitions that move between two members.
@@ -96,6 +109,8 @@ package enum AdminDocument {
     package var membersAfter: [MemberDocument]
     package var moves: [Move]
     package var warnings: [String]
+    /// Balance, spacing and cost, in words.
+    package var notes: [String]?
   }
 
   /// The cluster as the node sees it.
@@ -137,7 +152,8 @@ extension AdminDocument.MemberDocument {
       name: row.name, status: row.status.text, reachable: row.isReachable,
       partitions: row.partitions, pendingPartitions: row.pendingPartitions,
       ring: percent(row.partitions), pending: percent(row.pendingPartitions),
-      clientAddress: row.clientEndpoint.description, peerAddress: row.endpoint.description)
+      clientAddress: row.clientEndpoint.description, peerAddress: row.endpoint.description,
+      location: row.location)
   }
 }
 
@@ -154,7 +170,8 @@ extension AdminDocument.Status {
       transfers: status.transfers.map {
         AdminDocument.Transfer(
           kind: $0.kind, partition: $0.partition, from: $0.from, to: $0.to, objects: $0.objects,
-          bytes: $0.bytes, active: $0.isActive)
+          bytes: $0.bytes, active: $0.isActive, totalObjects: $0.totalObjects,
+          bytesPerSecond: $0.bytesPerSecond, secondsLeft: $0.secondsLeft)
       },
       staged: status.staged.map { AdminDocument.Change(action: $0.action, details: $0.details) })
   }
@@ -173,7 +190,7 @@ extension AdminDocument.Plan {
         AdminDocument.Move(
           from: $0.from, to: $0.to, count: $0.count, transfersData: $0.transfersData)
       },
-      warnings: plan.warnings)
+      warnings: plan.warnings, notes: plan.notes)
   }
 }
 

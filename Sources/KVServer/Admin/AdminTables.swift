@@ -73,6 +73,7 @@ package enum AdminTables {
     text += memberTable(
       plan.membersAfter, ringSize: plan.membersAfter.reduce(0) { $0 + $1.partitions })
     if !plan.warnings.isEmpty { text += [""] + plan.warnings.map(warning) }
+    if let notes = plan.notes, !notes.isEmpty { text += [""] + notes }
     text += moves(
       plan.moves.filter(\.transfersData), "Transfers resulting from cluster changes:",
       "transfers from")
@@ -100,7 +101,9 @@ package enum AdminTables {
         "",
         "transfer type: \(transfer.kind == "ownership" ? "ownership_transfer" : "hinted_handoff")",
         "partition: \(transfer.partition)", "from: \(transfer.from)", "to: \(transfer.to)",
-        "objects transferred: \(transfer.objects)", "bytes transferred: \(transfer.bytes)",
+        "objects transferred: \(transfer.objects) of about \(transfer.totalObjects ?? 0)",
+        "bytes transferred: \(transfer.bytes)", "bytes per second: \(transfer.bytesPerSecond ?? 0)",
+        "time left: \(transfer.secondsLeft.map { "about \($0) s" } ?? "unknown")",
       ]
     }
     return lines(text)
@@ -144,7 +147,7 @@ package enum AdminTables {
         member.pendingPartitions == member.partitions ? "  --  " : percent(member.pending)
       text.append(
         padded(member.status, 9) + " " + percent(member.ring) + "    " + pending + "    "
-          + member.name)
+          + member.name + locationNote(member))
     }
     text.append(rule)
     let counts = [
@@ -155,6 +158,11 @@ package enum AdminTables {
       counts.map { name, status in "\(name):\(members.count { $0.status == status })" }
         .joined(separator: " / "))
     return text
+  }
+
+  private static func locationNote(_ member: AdminDocument.MemberDocument) -> String {
+    guard let location = member.location, !location.isEmpty else { return "" }
+    return "  (\(location))"
   }
 
   private static func availability(_ member: AdminDocument.MemberDocument) -> String {

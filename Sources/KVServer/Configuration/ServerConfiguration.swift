@@ -91,6 +91,10 @@ public struct ServerConfiguration: Hashable, Sendable {
   public var handoffInterval: Duration = .seconds(1)
   /// The most handoffs that one shard sends at once.
   public var handoffLimit = 2
+  /// The most bytes a second that one shard hands off; 0 for no limit.
+  public var handoffByteRate = 0
+  /// The rack or site that the node joins a cluster with; empty for none.
+  public var location = ""
 
   /// Whether writes are flushed to disk before they are acknowledged.
   public var syncByDefault = true

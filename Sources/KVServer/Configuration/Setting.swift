@@ -141,6 +141,10 @@ extension Setting {
     text(
       "node.pid_file", \.pidFile, allowsEmpty: true,
       "A file that holds the process id while the node runs; empty for none."),
+    text(
+      "node.location", \.location, allowsEmpty: true,
+      "The rack or site the node joins a cluster with: replicas are kept at different ones. Empty for none. ring-admin location changes it later."
+    ),
     duration(
       "node.stop_timeout", \.stopTimeout, .seconds(1)...(.seconds(3600)),
       "How long a stop in order may take to finish requests and flush; after that the process ends as after a crash."
@@ -272,6 +276,10 @@ extension Setting {
     integer(
       "handoff.limit", \.handoffLimit, .integer(1...64),
       "Partitions that one shard hands off at once."),
+    size(
+      "handoff.rate", \.handoffByteRate, 0...(1 << 40),
+      "Bytes a second that one shard hands off; 0 for no limit. ring-admin transfer-limit changes both until the node stops."
+    ),
   ]
 
   private static let storageAndLog: [Setting] = [

@@ -21,7 +21,9 @@ import Synchronization
 /// POST /admin/cluster/force-remove {"node": name}
 /// POST /admin/cluster/replace     {"node": name, "with": name}
 /// POST /admin/cluster/plan|commit|clear
+/// POST /admin/cluster/location    {"node": name, "location": text}; this node without a name
 /// POST /admin/down                {"node": name}
+/// POST /admin/transfer-limit      {"concurrency": n, "bytes_per_second": n}, both optional
 /// POST /admin/bucket-type/NAME    {"props": {…}} creates a bucket type
 /// GET  /admin/bucket-type/NAME    its properties
 /// POST /admin/bucket/drop         {"type": name, "bucket": name}, drops what the bucket holds
@@ -106,6 +108,21 @@ struct HTTPInterface: Sendable {
         throw BadRequest("expected {\"node\": name, \"with\": name}")
       }
       return await self.answer(.replace(old, with: new))
+    }
+    cluster.post("location") { request, _ in
+      let body = try await self.target(of: request)
+      guard let location = body.location else {
+        throw BadRequest("expected {\"node\": name, \"location\": text}")
+      }
+      return await self.answer(.locate(body.node, at: location))
+    }
+    router.post("admin/transfer-limit") { request, _ in
+      let body = try await self.target(of: request)
+      guard (1...64).contains(body.concurrency ?? 1), (body.bytesPerSecond ?? 0) >= 0 else {
+        throw BadRequest("expected a concurrency of 1 to 64 and a rate of 0 or more")
+      }
+      return await self.answer(
+        .transferLimit(concurrency: body.concurrency, bytesPerSecond: body.bytesPerSecond))
     }
     router.post("admin/down") { request, _ in
       await self.answer(.down(try await self.member(of: request)))

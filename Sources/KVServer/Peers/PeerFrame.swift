@@ -4,7 +4,8 @@ import KVCluster
 /// What nodes say to each other over a connection, inside KVTransport's frames.
 ///
 /// ```
-/// hello    0x01 | magic "SKVP" | version u16 | node u64 | name string | host string | port u16
+/// hello    0x01 | magic "SKVP" | format u16 | node u64 | name string | host string | port u16
+///          | lowest protocol u16 | highest protocol u16   (both 1 when left out)
 /// message  0x02 | target node u64 (0: whoever listens) | target shard u16 | source shard u16 | bytes
 /// ```
 ///
@@ -14,8 +15,8 @@ enum PeerFrame {
   case hello(PeerHello)
   case message(target: NodeID?, shard: ShardIndex, from: ShardIndex, Bytes)
 
-  /// The version of hello and message; nodes with different versions do not talk.
-  static let version: UInt16 = 1
+  /// The format of hello and message; nodes with different formats do not talk.
+  static let format: UInt16 = 1
   private static let magic = Bytes("SKVP".utf8)
   /// Bytes before a message's own.
   static let messageHeaderByteCount = 13
@@ -25,11 +26,13 @@ enum PeerFrame {
     var writer = ByteWriter(capacity: 64)
     writer.write(UInt8(1))
     writer.write(raw: magic)
-    writer.write(fixed: hello.version)
+    writer.write(fixed: hello.format)
     writer.write(fixed: hello.node.rawValue)
     writer.write(hello.name)
     writer.write(hello.endpoint.host)
     writer.write(fixed: hello.endpoint.port)
+    writer.write(fixed: hello.speaks.lowerBound)
+    writer.write(fixed: hello.speaks.upperBound)
     return writer.bytes
   }
 
@@ -65,20 +68,37 @@ enum PeerFrame {
     guard try reader.readRaw(magic.count) == magic else {
       throw reader.failure(expected: "a SpineKV node on the other side")
     }
-    let version = try reader.readFixed(UInt16.self)
+    let format = try reader.readFixed(UInt16.self)
     let node = NodeID(rawValue: try reader.readFixed(UInt64.self))
     let name = try reader.readString()
     let host = try reader.readString()
-    return PeerHello(
-      version: version, node: node, name: name,
-      endpoint: Endpoint(host: host, port: try reader.readFixed(UInt16.self)))
+    let port = try reader.readFixed(UInt16.self)
+    var hello = PeerHello(
+      format: format, node: node, name: name, endpoint: Endpoint(host: host, port: port))
+    // The first release ends here and takes no notice of what follows; so does this one.
+    hello.speaks = PeerProtocol.earliest...PeerProtocol.earliest
+    if reader.remaining > 0 {
+      let lowest = try reader.readFixed(UInt16.self)
+      let highest = try reader.readFixed(UInt16.self)
+      guard lowest <= highest else { throw reader.failure(expected: "a range of protocols") }
+      hello.speaks = lowest...highest
+    }
+    return hello
   }
 }
 
 /// Who is on the other side of a peer connection.
 struct PeerHello: Hashable, Sendable {
-  var version: UInt16
+  var format: UInt16
   var node: NodeID
   var name: String
   var endpoint: Endpoint
+  /// The peer protocols it speaks.
+  var speaks = PeerProtocol.earliest...PeerProtocol.latest
+
+  /// The protocol to use with it; nil when there is none.
+  var agreedProtocol: UInt16? {
+    format == PeerFrame.format
+      ? PeerProtocol.agreed(speaks, PeerProtocol.earliest...PeerProtocol.latest) : nil
+  }
 }

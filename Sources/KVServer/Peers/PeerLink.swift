@@ -137,8 +137,8 @@ final class PeerLink: Sendable {
         connection.abort()
         return
       }
-      guard hello.version == PeerFrame.version else {
-        failed("it speaks version \(hello.version) of the peer protocol, this node version 1")
+      guard hello.agreedProtocol != nil else {
+        failed("it speaks peer protocols \(hello.speaks), this node others")
         connection.abort()
         return
       }

@@ -16,6 +16,8 @@ final class PeerNetwork: Sendable {
     var deliver: @Sendable (Bytes, _ from: Address, _ to: ShardIndex) -> Void
     /// A connection to a node broke or could not be made.
     var disconnected: @Sendable (NodeID) -> Void
+    /// A connection to a node was made: this is the peer protocol to use with it.
+    var speaks: @Sendable (UInt16, NodeID) -> Void
     var log: @Sendable (LogLevel, String) -> Void
   }
 
@@ -48,7 +50,7 @@ final class PeerNetwork: Sendable {
     self.handlers = handlers
     let frame = PeerFrame.encode(
       PeerHello(
-        version: PeerFrame.version, node: member.id, name: member.name, endpoint: member.endpoint))
+        format: PeerFrame.format, node: member.id, name: member.name, endpoint: member.endpoint))
     helloFrame = frame
     linkSurroundings.set(
       PeerLink.Surroundings(
@@ -157,6 +159,7 @@ final class PeerNetwork: Sendable {
   }
 
   private func meet(_ hello: PeerHello) {
+    if let version = hello.agreedProtocol { handlers.speaks(version, hello.node) }
     book.withLock { book in
       guard book.met.count < Self.metLimit || book.met[hello.node] != nil else { return }
       book.met[hello.node] = hello.endpoint
@@ -205,9 +208,10 @@ final class PeerNetwork: Sendable {
     switch frame {
     case .hello(let hello):
       connection.send(helloFrame)
-      guard hello.version == PeerFrame.version else {
+      guard hello.agreedProtocol != nil else {
         handlers.log(
-          .warning, "\(hello.name) speaks version \(hello.version) of the peer protocol: refused")
+          .warning, "\(hello.name) speaks peer protocols \(hello.speaks), this node others: refused"
+        )
         connection.close()
         return nil
       }

@@ -176,7 +176,7 @@ public final class NodeRuntime: Sendable {
     if client.port == 0 { client.port = UInt16(clamping: clientPort) }
     return Member(
       name: identity.name, endpoint: peer, clientEndpoint: client,
-      shardCount: identity.shardCount, status: .valid)
+      shardCount: identity.shardCount, status: .valid, location: configuration.location)
   }
 
   private static func shardConfiguration(
@@ -202,7 +202,8 @@ public final class NodeRuntime: Sendable {
     result.suspicionTimeout = configuration.suspicionTimeout
     result.gossipInterval = configuration.gossipInterval
     result.handoffInterval = configuration.handoffInterval
-    result.handoffLimit = configuration.handoffLimit
+    result.handoff.concurrency = configuration.handoffLimit
+    result.handoff.bytesPerSecond = configuration.handoffByteRate
     return result
   }
 

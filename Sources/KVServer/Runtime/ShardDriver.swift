@@ -110,6 +110,11 @@ final class ShardDriver: @unchecked Sendable {
     _ = mailbox.post(.event(.peerDisconnected(node)))
   }
 
+  /// Tells the shard which peer protocol a node speaks.
+  func deliver(_ version: UInt16, spokenBy node: NodeID) {
+    mailbox.force(.event(.peerSpeaks(version, node)))
+  }
+
   /// Hands an operator's command to the shard; false when the mailbox is full.
   func administer(
     _ command: AdminCommand, reply: @escaping @Sendable (AdminReply) -> Void

@@ -75,7 +75,12 @@ final class ShardSet: ShardSurroundings {
     PeerNetwork.Handlers(
       deliver: { [weak self] in self?.deliver($0, from: $1, to: $2) },
       disconnected: { [weak self] node in
-        self?.parts.value?.drivers.first?.deliverDisconnect(of: node)
+        for driver in self?.parts.value?.drivers ?? [] { driver.deliverDisconnect(of: node) }
+      },
+      speaks: { [weak self] version, node in
+        for driver in self?.parts.value?.drivers ?? [] {
+          driver.deliver(version, spokenBy: node)
+        }
       },
       log: { [logger] in logger.log(level: Self.level($0), "\($1)") })
   }

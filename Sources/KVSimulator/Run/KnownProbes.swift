@@ -8,14 +8,19 @@ public enum KnownProbes {
     "epoch bump",
     "forward target lost",
     "handed off objects removed",
+    "handoff comparison found differences",
     "handoff failed",
     "handoff given up",
+    "handoff held back by its rate",
     "handoff removal skipped",
+    "handoff resumed",
     "hedged read",
     "hint stored",
+    "hints removed without sending them",
     "listing refused by a former owner",
     "listing taken over after a refusal",
     "listing taken over after silence",
+    "message unknown to its receiver held back",
     "put sent again or to a fallback",
     "read repair",
     "reap deferred",
@@ -28,14 +33,27 @@ public enum KnownProbes {
   /// What the simulator itself counts.
   static let simulator =
     [
-      "sim: background work in a store", "sim: damage found by a scrub",
-      "sim: damage found by a store", "sim: flush failed on a full disk",
-      "sim: join during the storm", "sim: journal replayed", "sim: leave during the storm",
+      "sim: background work in a store",
+      "sim: damage found by a scrub",
+      "sim: damage found by a store",
+      "sim: flush failed on a full disk",
+      "sim: journal replayed",
       "sim: listing held against settled keys",
-      "sim: read held against a quorum", "sim: rejoin without data", "sim: rot without damage",
-      "sim: siblings read", "sim: start put off by a full disk", "sim: torn journal recovered",
+      "sim: member marked down",
+      "sim: message to an older release",
+      "sim: read held against a quorum",
+      "sim: rejoin without data",
+      "sim: release upgraded",
+      "sim: rot without damage",
+      "sim: siblings read",
+      "sim: start put off by a full disk",
+      "sim: torn journal recovered",
+      "sim: transfer finished",
     ] + FaultKind.allCases.map { "sim: fault \($0)" }
     + RarePath.allCases.map { "sim: rare path \($0)" }
+    + MembershipScript.Change.allCases.flatMap {
+      ["sim: \($0) during the storm", "sim: \($0) finished"]
+    }
 
   /// All names, sorted.
   public static let names = (shards + simulator).sorted()

@@ -100,24 +100,31 @@ extension Simulation {
 
   /// One more write of some keys, which everybody must take.
   private mutating func writeOnceMore() throws(SimulationFailure) {
-    for key in history.keys.indices where random.chance(0.3) {
-      let number = history.begin(
-        History.Write(
-          key: key, isDelete: false, seen: WriteSet(), readsBefore: false, byteCount: 16,
-          primaryCount: settings.nVal, start: world.time))
-      var options = PutOptions()
-      options.w = .all
-      options.pw = .all
-      options.timeout = Self.calmTimeout
-      let content = Content(value: WrittenValue.bytes(number, byteCount: 16))
-      let name = history.keys[key].name
-      let done = try ask(.put(name, context: VersionVector(), content, options), .put(number))
-      if case .tooLarge = done.failure, settings.shard.siblingLimit < 10 { continue }
-      if let failure = done.failure {
-        throw SimulationFailure(
-          checker: .availability,
-          explanation: "a put of \(Describe.name(name)) to a whole cluster: \(failure)")
-      }
+    for key in history.keys.indices where random.chance(0.3) { try write(key) }
+  }
+
+  /// Writes the keys that no client writes.
+  mutating func writeColdKeys() throws(SimulationFailure) {
+    for key in history.keys.indices.dropFirst(hotKeyCount) { try write(key) }
+  }
+
+  private mutating func write(_ key: Int) throws(SimulationFailure) {
+    let number = history.begin(
+      History.Write(
+        key: key, isDelete: false, seen: WriteSet(), readsBefore: false, byteCount: 16,
+        primaryCount: settings.nVal, start: world.time))
+    var options = PutOptions()
+    options.w = .all
+    options.pw = .all
+    options.timeout = Self.calmTimeout
+    let content = Content(value: WrittenValue.bytes(number, byteCount: 16))
+    let name = history.keys[key].name
+    let done = try ask(.put(name, context: VersionVector(), content, options), .put(number))
+    if case .tooLarge = done.failure, settings.shard.siblingLimit < 10 { return }
+    if let failure = done.failure {
+      throw SimulationFailure(
+        checker: .availability,
+        explanation: "a put of \(Describe.name(name)) to a whole cluster: \(failure)")
     }
   }
 

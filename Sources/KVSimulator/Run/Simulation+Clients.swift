@@ -11,7 +11,7 @@ extension Simulation {
       planNext(client)
       return
     }
-    let key = clients[client].random.below(history.keys.count)
+    let key = clients[client].random.below(hotKeyCount)
     let mix = workload.mix
     let weights = [
       mix.gets, mix.puts, mix.updates, mix.deletes, mix.properties, mix.listings,

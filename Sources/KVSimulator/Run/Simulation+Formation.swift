@@ -20,9 +20,20 @@ extension Simulation {
     func key(_ bucket: BucketID, _ index: Int, _ mode: History.Mode) -> History.Key {
       History.Key(name: ObjectKey(bucket: bucket, key: Bytes("k\(index)".utf8)), mode: mode)
     }
+    let cold = (0..<settings.coldKeyCount).map { index in
+      History.Key(
+        name: ObjectKey(bucket: siblingsBucket, key: Bytes("\(coldPrefix)\(index)".utf8)),
+        mode: .siblings)
+    }
     return (0..<settings.keyCount).map { key(siblingsBucket, $0, .siblings) }
-      + [key(newestBucket, 0, .newest), key(lastWriteBucket, 0, .lastWrite)]
+      + [key(newestBucket, 0, .newest), key(lastWriteBucket, 0, .lastWrite)] + cold
   }
+
+  /// How the names of keys begin that no client writes.
+  static let coldPrefix = "cold"
+
+  /// The keys that clients write, the first of all keys.
+  var hotKeyCount: Int { history.keys.count - settings.coldKeyCount }
 
   /// The properties of the buckets that hold keys.
   var bucketProperties: [(bucket: BucketID, properties: BucketProperties)] {

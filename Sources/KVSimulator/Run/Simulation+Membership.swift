@@ -4,11 +4,27 @@ import KVNode
 
 /// One change of membership at a time, carried through by an operator who does not give up.
 struct MembershipScript {
+  /// What is changed.
+  enum Change: Int, CaseIterable {
+    /// A spare node joins.
+    case join
+    /// A member leaves.
+    case leave
+    /// A spare node joins in place of a member, which leaves.
+    case replace
+    /// A member's machine is lost for good; the member is marked down and removed.
+    case remove
+    /// A member fails, is marked down, and comes back.
+    case down
+    /// A member loses its disk and joins again.
+    case emptied
+  }
+
   /// What the operator waits for.
   enum Stage: Equatable {
     /// Nothing: no change is under way.
     case idle
-    /// The answer to the staging command.
+    /// The answer to a staging command.
     case staging(RequestID)
     /// Time to ask for a plan.
     case staged
@@ -16,16 +32,24 @@ struct MembershipScript {
     case planning(RequestID)
     /// The answer to the commit.
     case committing(RequestID)
+    /// Time to mark a member as down.
+    case failed
+    /// The answer to that.
+    case downing(RequestID)
     /// The end of the transfers.
     case moving
   }
 
+  /// What is changed.
+  var change = Change.join
   /// What the operator waits for.
   var stage = Stage.idle
   /// The node that is joining.
   var joining: Int?
   /// The node that is leaving, or has left.
   var leaving: Int?
+  /// The member that has failed.
+  var failing: Int?
   /// Since when no other running member knows the node that is leaving.
   var forgottenSince: UInt64?
   /// True once the operator has stopped the node that was leaving.
@@ -38,22 +62,20 @@ extension Simulation {
   /// The operator looks at how far the change has come, and does what is next.
   mutating func continueMembership() throws(SimulationFailure) {
     try retire()
-    if isMembershipDone() { finishChange() }
+    if membership.stage != .idle, isMembershipDone() { finishChange() }
     switch membership.stage {
     case .idle: beginChange()
     case .staging(let id):
       // Whatever the answer: the plan shows what has been staged.
-      if hasEnded(id) { enter(isCommitted() ? .moving : .staged) }
+      if hasEnded(id) { afterStaging(adminReplies[id]) }
     case .staged: sendCommand(.plan) { .planning($0) }
     case .planning(let id):
-      guard hasEnded(id) else { break }
-      if case .plan(let plan) = adminReplies[id], !plan.changes.isEmpty {
-        sendCommand(.commit) { .committing($0) }
-      } else {
-        stage()
-      }
+      if hasEnded(id) { judge(adminReplies[id]) }
     case .committing(let id):
       if hasEnded(id) { enter(.moving) }
+    case .failed: declareDown()
+    case .downing(let id):
+      if hasEnded(id) { afterDowning(adminReplies[id]) }
     case .moving:
       // A commit may have come to nothing: ask again what is staged.
       guard world.time - membership.stageStart > 15 * Self.second else { break }
@@ -64,127 +86,105 @@ extension Simulation {
     world.plan(.membership, after: 300_000_000 + UInt64(random.below(700_000_000)))
   }
 
-  private mutating func enter(_ stage: MembershipScript.Stage) {
+  mutating func enter(_ stage: MembershipScript.Stage) {
     membership.stage = stage
     membership.stageStart = world.time
   }
 
   private mutating func beginChange() {
-    guard isStormy, random.chance(0.3) else { return }
+    guard isStormy, random.chance(workload == .handoff ? 0.7 : 0.3) else { return }
     let spare = world.nodes.indices.first {
       $0 >= settings.nodeCount && world.nodes[$0].state == .off && !members.contains($0)
     }
-    if let spare, random.chance(0.6) {
+    let changes = MembershipScript.Change.allCases
+    let change = changes[random.below(changes.count)]
+    let member = members[random.below(members.count)]
+    switch change {
+    case .join, .replace:
+      guard let spare, change == .join || members.count > 1 else { return }
       world.boot(spare)
       membership.joining = spare
-      world.probes.count("sim: join during the storm")
-    } else if members.count > 2 {
-      membership.leaving = members[random.below(members.count)]
-      world.probes.count("sim: leave during the storm")
-    } else {
-      return
+      if change == .replace { membership.leaving = member }
+    case .leave:
+      guard members.count > 2 else { return }
+      membership.leaving = member
+    case .remove, .down, .emptied:
+      guard members.count > 2, lose(member, to: change) else { return }
     }
+    membership.change = change
+    world.probes.count("sim: \(change) during the storm")
     hasMoved = true
-    stage()
+    if membership.failing == nil || change == .emptied { stage() } else { enter(.failed) }
   }
 
-  private mutating func stage() {
-    if let node = membership.joining {
-      guard world.nodes[node].isRunning, let other = someMember(except: node) else { return }
+  private mutating func afterStaging(_ reply: AdminReply?) {
+    if membership.change == .emptied, case .refused(let text) = reply,
+      text.contains("ring-admin down")
+    {
+      return enter(.failed)
+    }
+    enter(isCommitted() ? .moving : .staged)
+  }
+
+  /// Gives the command that the change begins with, or goes on with.
+  mutating func stage() {
+    switch membership.change {
+    case .join, .replace, .emptied:
+      guard let node = membership.joining, world.nodes[node].isRunning,
+        let other = someMember(except: node)
+      else { return }
       let endpoint = world.nodes[other].member.endpoint
       enter(.staging(send(.join(endpoint), to: node)))
-    } else if let node = membership.leaving {
-      let name = world.nodes[node].member.name
-      sendCommand(.leave(name)) { .staging($0) }
+    case .leave:
+      guard let node = membership.leaving else { return }
+      sendCommand(.leave(world.nodes[node].member.name)) { .staging($0) }
+    case .remove:
+      guard let node = membership.failing else { return }
+      sendCommand(.forceRemove(world.nodes[node].member.name)) { .staging($0) }
+    case .down: break
     }
   }
 
-  private mutating func sendCommand(
+  /// Commits a plan that has what it should have; else stages what is missing.
+  private mutating func judge(_ reply: AdminReply?) {
+    guard case .plan(let plan) = reply else { return stage() }
+    let actions = Set(plan.changes.map(\.action))
+    switch membership.change {
+    case .replace where actions.contains("join") && !actions.contains("replace"):
+      guard let old = membership.leaving, let new = membership.joining else { return }
+      let names = [old, new].map { world.nodes[$0].member.name }
+      sendCommand(.replace(names[0], with: names[1])) { .staging($0) }
+    case .remove where !actions.contains("force-remove"), _ where actions.isEmpty: stage()
+    default: sendCommand(.commit) { .committing($0) }
+    }
+  }
+
+  mutating func sendCommand(
     _ command: AdminCommand, then next: (RequestID) -> MembershipScript.Stage
   ) {
-    guard let node = someMember(except: nil) else { return }
+    guard let node = someMember(except: membership.failing) else { return }
     enter(next(send(command, to: node)))
   }
 
-  private mutating func someMember(except excluded: Int?) -> Int? {
-    let running = members.filter { $0 != excluded && world.nodes[$0].isRunning }
-    return running.isEmpty ? nil : running[random.below(running.count)]
-  }
-
-  private func hasEnded(_ id: RequestID) -> Bool {
+  func hasEnded(_ id: RequestID) -> Bool {
     adminReplies[id] != nil || lostCommands.contains(id)
       || world.time - membership.stageStart > 8 * Self.second
   }
 
-  /// True when every running member has seen the change to its end.
-  private func isMembershipDone() -> Bool {
-    if let node = membership.joining {
-      let id = world.nodes[node].member.id
-      return ([node] + members).allSatisfy { index in
-        guard let view = world.nodes[index].shards.first?.shard.view else { return false }
-        return view.member(id)?.status == .valid
-          && view.member(world.nodes[members[0]].member.id)
-            != nil
-          && view.transfers.isEmpty && view.ring.owners.contains(id)
-      }
-    }
-    guard let node = membership.leaving else { return false }
-    return world.nodes[node].state == .departed
-  }
-
-  /// Stops a node that has left, once it has given everything away.
-  private mutating func retire() throws(SimulationFailure) {
-    guard let node = membership.leaving, membership.stage == .moving,
-      world.nodes[node].isRunning, isForgotten(node)
-    else { return }
-    let forgotten = membership.forgottenSince ?? world.time
-    membership.forgottenSince = forgotten
-    let occupied = world.occupiedPartitions(of: node)
-    // A process started after that is a cluster of its own and owns what a lost deletion left.
-    let isAlone = world.nodes[node].shards.first?.shard.view.members.count == 1
-    if occupied.isEmpty || isAlone {
-      membership.isRetired = true
-      world.stop(node)
-    } else if !isStormy, world.time - forgotten > 120 * Self.second {
-      throw SimulationFailure(
-        checker: .hints,
-        explanation: "n\(node) has left and still holds objects of \(occupied.count) partitions")
-    }
-  }
-
-  /// True when no other running member knows the node.
-  private func isForgotten(_ node: Int) -> Bool {
-    let id = world.nodes[node].member.id
-    let others = members.filter { $0 != node && world.nodes[$0].isRunning }
-    return !others.isEmpty
-      && others.allSatisfy { world.nodes[$0].shards.first?.shard.view.member(id) == nil }
-  }
-
-  /// True when some running member's ring shows the change.
-  private func isCommitted() -> Bool {
-    members.contains { index in
-      guard let view = world.nodes[index].shards.first?.shard.view else { return false }
-      if let node = membership.joining {
-        return view.member(world.nodes[node].member.id)?.status == .valid
-      }
-      guard let node = membership.leaving else { return false }
-      let status = view.member(world.nodes[node].member.id)?.status
-      return status != .valid && index != node
-    }
-  }
-
-  /// True when the node that is joining knows no other member.
-  private func isJoinerAlone() -> Bool {
-    guard let node = membership.joining else { return false }
-    return world.nodes[node].shards.first?.shard.view.members.count == 1
+  mutating func someMember(except excluded: Int?) -> Int? {
+    let running = members.filter { $0 != excluded && world.nodes[$0].isRunning }
+    return running.isEmpty ? nil : running[random.below(running.count)]
   }
 
   private mutating func finishChange() {
-    if let node = membership.joining { members = (members + [node]).sorted() }
-    membership.joining = nil
-    membership.leaving = nil
-    membership.forgottenSince = nil
-    membership.isRetired = false
+    switch membership.change {
+    case .join, .replace:
+      if let node = membership.joining { members = (members + [node]).sorted() }
+    case .remove: members.removeAll { $0 == membership.failing }
+    case .leave, .down, .emptied: break
+    }
+    world.probes.count("sim: \(membership.change) finished")
+    membership = MembershipScript()
     enter(.idle)
   }
 }

@@ -89,6 +89,7 @@ public struct Simulation {
     do throws(SimulationFailure) {
       try formCluster()
       try configureBuckets()
+      try writeColdKeys()
       try settleKeys()
       try storm()
       try calm()
@@ -171,6 +172,7 @@ public struct Simulation {
     case .fault: strike()
     case .recovery(let recovery): recover(recovery)
     case .membership: try continueMembership()
+    case .transferCheck(let check): world.check(check)
     case .rejoin(let node): rejoin(node)
     }
   }

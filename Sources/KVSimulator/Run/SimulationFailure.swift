@@ -12,6 +12,10 @@ public enum Checker: String, Sendable, CaseIterable {
   case convergence = "replicas converge"
   /// Data on nodes that do not own its partition finds its way home.
   case hints = "hints drain"
+  /// When an owner reports that a partition is with its next owner, all of it is.
+  case handoff = "new owners hold everything"
+  /// No process is sent a message of a later release than its own.
+  case versions = "nobody is told what it cannot know"
   /// All members agree about ring, members and properties.
   case ring = "the ring agrees"
   /// With PR + PW > N and stable ownership a read sees every earlier acknowledged write.

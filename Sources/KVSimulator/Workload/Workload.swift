@@ -10,6 +10,9 @@ public enum Workload: String, Sendable, CaseIterable {
   case deletes
   /// Writes while nodes join and leave.
   case membership
+  /// Writes of few keys and many that stay as they are, while partitions move in small batches and
+  /// members join, leave, are replaced, removed, marked down or lose their disks.
+  case handoff
   /// Bucket properties set, reset and read, while some keys are written.
   case properties
   /// Keys written and listed.
@@ -29,7 +32,9 @@ public enum Workload: String, Sendable, CaseIterable {
   }
 
   /// True when nodes join and leave during the run.
-  var changesMembership: Bool { self == .membership || self == .crowd || self == .mixed }
+  var changesMembership: Bool {
+    self == .membership || self == .handoff || self == .crowd || self == .mixed
+  }
 
   /// True when the cluster is large.
   var isCrowded: Bool { self == .crowd }
@@ -41,7 +46,7 @@ public enum Workload: String, Sendable, CaseIterable {
   var mix: RequestMix {
     var mix = RequestMix()
     switch self {
-    case .writes, .crowd: (mix.gets, mix.puts) = (4, 8)
+    case .writes, .crowd, .handoff: (mix.gets, mix.puts) = (4, 8)
     case .membership: (mix.gets, mix.puts, mix.deletes, mix.listings) = (4, 7, 1, 1)
     case .disks: (mix.gets, mix.puts, mix.updates, mix.deletes) = (4, 6, 4, 1)
     case .registers: (mix.gets, mix.puts, mix.updates) = (3, 1, 8)

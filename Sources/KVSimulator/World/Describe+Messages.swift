@@ -29,6 +29,7 @@ extension Describe {
     case .listReply(let reply): return "list reply of \(reply.partition.index)"
     case .handoff(let batch): return Self.text(of: batch)
     case .handoffReceipt(let receipt): return "\(receipt)"
+    case .handoffMessage(let message): return Self.text(of: message)
     case .setProperties(let change): return "set properties of \(change.bucket)"
     default: return "\(message)"
     }
@@ -41,6 +42,19 @@ extension Describe {
     case .head(let bytes):
       "head \((try? KVObject(encodedHead: bytes)).map { text(of: $0.clock) } ?? "bad bytes")"
     case .failure(let failure): "\(failure)"
+    }
+  }
+
+  private static func text(of message: HandoffMessage) -> String {
+    switch message {
+    case .compare(let comparison):
+      return "compare \(comparison.digest.count) objects of \(comparison.partition.index) "
+        + "#\(comparison.operation.rawValue).\(comparison.number)"
+    case .offer(let offer):
+      let items = offer.items.map { "\(name($0.key)) \(text(of: $0.clock))" }
+      return "offer of \(offer.partition.index) #\(offer.operation.rawValue).\(offer.number): "
+        + items.joined(separator: ", ")
+    case .compared, .wanted, .limits: return "\(message)"
     }
   }
 

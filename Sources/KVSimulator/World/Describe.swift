@@ -24,6 +24,7 @@ struct Describe {
     case .peerDisconnected: 17
     case .timer: 18
     case .stop: 19
+    case .peerSpeaks: 9
     case .listingTaken: 20
     }
   }
@@ -35,6 +36,7 @@ struct Describe {
       id.rawValue
     case .synced(let through): through
     case .peerDisconnected(let node): node.rawValue
+    case .peerSpeaks(let version, let node): node.rawValue &+ UInt64(version)
     case .start, .syncFailed, .timer, .stop: 0
     }
   }
@@ -50,6 +52,8 @@ struct Describe {
     case .synced(let through): "synced \(through)"
     case .syncFailed(let failure): "sync failed: \(failure)"
     case .peerDisconnected(let node): "disconnected from \(names[node] ?? "\(node.rawValue)")"
+    case .peerSpeaks(let version, let node):
+      "\(names[node] ?? "\(node.rawValue)") speaks version \(version)"
     case .timer: "timer"
     case .stop: "stop"
     }

@@ -1,3 +1,4 @@
+import KVCluster
 import KVBase
 import KVStorage
 
@@ -67,7 +68,7 @@ public enum RarePath: String, CaseIterable, Sendable {
     case .rareGossip: settings.shard.gossipInterval = .seconds(5)
     case .eagerHandoff:
       settings.shard.handoffInterval = .milliseconds(40)
-      settings.shard.handoffLimit = 1
+      settings.shard.handoff.concurrency = 1
     case .fewRequests: settings.shard.requestLimit = 2
     case .fewSiblings: settings.shard.siblingLimit = 3
     }

@@ -29,8 +29,14 @@ struct RunSettings {
   var duration: UInt64
   /// The number of keys per bucket.
   var keyCount: Int
+  /// The number of keys that are written once, before the faults.
+  var coldKeyCount = 0
   /// The replicas of each object.
   var nVal: Int
+  /// True when some processes are of an older release at first.
+  var isMixed = false
+  /// The locations of the nodes; empty for none.
+  var locationCount = 0
   /// The most bytes of a value.
   var valueByteLimit: Int
   /// Time-outs and limits of the shards.
@@ -62,8 +68,35 @@ struct RunSettings {
     rarePaths = []
     network = Self.drawNetwork(&random)
     store = Self.drawStoreOptions(&random)
+    if workload == .handoff { drawHandoff(&random) }
+    if workload.changesMembership {
+      isMixed = random.chance(0.3)
+      // A cluster with locations refuses the first release.
+      locationCount = !isMixed && random.chance(0.4) ? 2 + random.below(2) : 0
+    }
     rarePaths = RarePath.draw(&random)
     apply(options)
+  }
+
+  /// Settings under which partitions move often, in many steps, and nothing else goes wrong in a
+  /// third of the runs: there, what was forwarded must arrive.
+  private mutating func drawHandoff(_ random: inout SeededRandom) {
+    coldKeyCount = 20 + random.below(60)
+    duration += 10_000_000_000
+    shard.handoff.batchCount = 1 + random.below(3)
+    shard.handoff.bytesPerSecond = random.chance(0.5) ? 4_000 : 0
+    guard random.chance(0.35) else { return }
+    faults.kinds = []
+    network.isStream = true
+    network.maximumDelay = 20_000_000
+    (network.tailChance, network.lossChance, network.breakChance) = (0, 0, 0)
+    diskDelay = 2_000_000
+  }
+
+  /// True when every message arrives, in order and soon.
+  var isFlawless: Bool {
+    faults.kinds.isEmpty && network.isStream && network.lossChance == 0 && network.breakChance == 0
+      && network.tailChance == 0 && rarePaths.isEmpty
   }
 
   private mutating func apply(_ options: Simulation.Options) {
@@ -77,7 +110,7 @@ struct RunSettings {
 
   private static func drawNodeCount(_ workload: Workload, _ random: inout SeededRandom) -> Int {
     let usual = random.chance(0.8) ? 3 + random.below(3) : 1 + random.below(6)
-    // Small clusters are more often the larger ones: each costs as much as its square.
+    // Smaller ones are likelier: what a cluster costs grows with its square.
     let crowd = 7 + min(random.below(44), random.below(44))
     return workload.isCrowded ? crowd : usual
   }
@@ -124,7 +157,7 @@ struct ShardTuning {
   var probeInterval: Duration
   var gossipInterval: Duration
   var handoffInterval: Duration
-  var handoffLimit: Int
+  var handoff = HandoffLimits()
   var requestLimit: Int
   var siblingLimit = 100
   var deleteMode: DeleteMode
@@ -138,8 +171,13 @@ struct ShardTuning {
     probeInterval = .milliseconds([200, 300, 600][random.below(3)])
     gossipInterval = .milliseconds([400, 1_000, 2_000][random.below(3)])
     handoffInterval = .milliseconds([300, 1_000, 2_000][random.below(3)])
-    handoffLimit = 1 + random.below(3)
+    handoff.concurrency = 1 + random.below(3)
     requestLimit = random.chance(0.9) ? 10_000 : 3
+    // Small enough that a partition of a few objects takes several batches and comparisons.
+    handoff.batchCount = [1, 3, 1000][random.below(3)]
+    handoff.windowCount = [1, 2, 16][random.below(3)]
+    handoff.compareCount = [1, 4, 2000][random.below(3)]
+    handoff.bytesPerSecond = random.chance(0.2) ? 2_000 : 0
     let delay = DeleteMode.delayed(.milliseconds([50, 500, 3_000][random.below(3)]))
     deleteMode = [delay, delay, .immediate, .keep][random.below(4)]
     listPageLimit = [1, 2, 5, 1_000][random.below(4)]
@@ -158,7 +196,7 @@ struct ShardTuning {
     configuration.suspicionTimeout = probeTimeout.map { $0 * 3 } ?? probeInterval * 4
     configuration.gossipInterval = gossipInterval
     configuration.handoffInterval = handoffInterval
-    configuration.handoffLimit = handoffLimit
+    configuration.handoff = handoff
     configuration.requestLimit = requestLimit
     configuration.siblingLimit = siblingLimit
     configuration.deleteMode = deleteMode

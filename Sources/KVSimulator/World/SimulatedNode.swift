@@ -31,6 +31,8 @@ struct SimulatedNode {
   var clock: SimulatedClock
   /// Its disk.
   var fileSystem = CrashableFileSystem()
+  /// The latest peer protocol of the release that is installed.
+  var protocolVersion = PeerProtocol.latest
   /// What the process is doing.
   var state = State.off
   /// Counts the processes, so that what was meant for an earlier one can be told.
@@ -72,6 +74,8 @@ struct SimulatedShard {
   var isSyncing = false
   /// True once the shard has finished after a stop.
   var isStopped = false
+  /// Transfers whose end has been looked at.
+  var checkedTransfers: Set<PendingTransfer> = []
   /// How often the timer has fired without time passing.
   var timersAtOnce = 0
   /// When the timer fired last.

@@ -10,6 +10,12 @@ extension World {
     guard nodes[index].state == .off else { return }
     nodes[index].incarnation += 1
     nodes[index].state = .running
+    if nodes[index].incarnation > 1, nodes[index].protocolVersion < PeerProtocol.latest,
+      random.chance(0.5)
+    {
+      nodes[index].protocolVersion = PeerProtocol.latest
+      probes.count("sim: release upgraded")
+    }
     nodes[index].pausedUntil = 0
     nodes[index].nextSyncFails = false
     nodes[index].hasSyncFailed = false
@@ -44,9 +50,10 @@ extension World {
     let report = store.openReport
     if report.recordsReplayed > 0 { probes.count("sim: journal replayed") }
     if report.tornJournalByteCount > 0 { probes.count("sim: torn journal recovered") }
-    let configuration = settings.shard.configuration(
+    var configuration = settings.shard.configuration(
       member: nodes[index].member, shard: ShardIndex(shard), ringSize: settings.ringSize,
       seed: random.next(), startedCleanly: report.wasCleanShutdown)
+    configuration.protocolVersion = nodes[index].protocolVersion
     let replicas = LSMReplicaStore(store: store)
     let machine = Shard(configuration: configuration, store: replicas)
     nodes[index].shards.append(SimulatedShard(shard: machine, store: store, replicas: replicas))

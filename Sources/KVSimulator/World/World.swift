@@ -52,6 +52,8 @@ struct World {
   var diskRandom: SeededRandom
   /// Requests and commands that have been sent and not answered.
   var underway: [RequestID: UnderwayRequest] = [:]
+  /// The lives of two nodes that have last exchanged their versions.
+  var introductions: [[Int]: [Int]] = [:]
   private var nextRequest: UInt64 = 1
   private var describe = Describe()
   private var positions: [NodeID: Int] = [:]
@@ -68,12 +70,16 @@ struct World {
       let member = Member(
         name: "n\(index)@sim", endpoint: Endpoint(host: "n\(index)", port: 8099),
         clientEndpoint: Endpoint(host: "n\(index)", port: 8087),
-        shardCount: settings.shardCounts[index], status: .valid)
+        shardCount: settings.shardCounts[index], status: .valid,
+        location: settings.locationCount > 0 ? "rack\(index % settings.locationCount)" : "")
       let skew = settings.faults.clockSkew
       let clock = SimulatedClock(
         driftPartsPerMillion: random.below(401) - 200,
         wallOffsetMicroseconds: Int64(random.below(2 * skew + 1) - skew))
       nodes.append(SimulatedNode(member: member, clock: clock))
+      if settings.isMixed, random.chance(0.5) {
+        nodes[index].protocolVersion = PeerProtocol.earliest
+      }
       positions[member.id] = index
       describe.names[member.id] = "n\(index)"
       endpoints[member.endpoint] = index
@@ -137,6 +143,7 @@ struct World {
       for shard in nodes[node].shards.indices where isCurrent(place, incarnation) {
         tell(ShardPlace(node: node, shard: shard), .peerDisconnected(nodes[peer].member.id))
       }
+      introductions[[min(node, peer), max(node, peer)]] = nil
     case .boot(let node): boot(node)
     case .late(let event): perform(event, isLate: true)
     case .due(let task): observations.append(.due(task))
@@ -187,6 +194,7 @@ struct World {
     nodes[place.node].shards[place.shard].shard.step(event, at: now, into: &effects)
     for effect in effects { perform(effect, of: place) }
     scheduleTimer(place)
+    if settings.coldKeyCount > 0 { checkFinishedTransfers(of: place) }
     if eventCount % Self.eventsPerCheck == 0 { checkInvariants(of: place) }
   }
 
@@ -311,6 +319,11 @@ struct World {
       return
     }
     let sender = Address(node: nodes[from.node].member.id, shard: ShardIndex(from.shard))
+    if from.node != to.node {
+      introduce(from.node, to.node)
+      guard to.shard < nodes[to.node].shards.count else { return }
+      checkVersion(of: bytes, at: to.node)
+    }
     tell(to, .message(bytes, from: sender))
   }
 

@@ -45,6 +45,8 @@ enum PlannedTask {
   case recovery(Recovery)
   /// The membership script goes on.
   case membership
+  /// What a former owner holds is looked for at the next owner.
+  case transferCheck(TransferCheck)
   /// A node that lost its disk asks to be a member again.
   case rejoin(node: Int)
 }

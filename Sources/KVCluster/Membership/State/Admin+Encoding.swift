@@ -26,6 +26,11 @@ extension AdminCommand {
     case .commit: writer.write(UInt8(6))
     case .clear: writer.write(UInt8(7))
     case .status: writer.write(UInt8(8))
+    case .locate(let name, let location):
+      writer.write(UInt8(0x60))
+      writer.write(optional: name) { $0.write($1) }
+      writer.write(location)
+    case .transferLimit: preconditionFailure("limits are the node's own: \(self)")
     }
   }
 
@@ -43,6 +48,9 @@ extension AdminCommand {
     case 6: self = .commit
     case 7: self = .clear
     case 8: self = .status
+    case 0x60:
+      let name = try reader.readOptional { (r) throws(DecodingFailure) in try r.readString() }
+      self = .locate(name, at: try reader.readString())
     default: throw reader.failure(expected: "an admin command, not \(tag)")
     }
   }
@@ -58,8 +66,9 @@ extension AdminReply {
       writer.write(UInt8(1))
       writer.write(text)
     case .plan(let plan):
-      writer.write(UInt8(2))
+      writer.write(UInt8(plan.isPlain ? 2 : 0x60))
       plan.encode(into: &writer)
+      if !plan.isPlain { plan.encodeAdditions(into: &writer) }
     case .status(let status):
       preconditionFailure("the status of \(status.local) is not sent to another node")
     }
@@ -71,12 +80,41 @@ extension AdminReply {
     case 0: self = .done(try reader.readString())
     case 1: self = .refused(try reader.readString())
     case 2: self = .plan(try ClusterPlan(decoding: &reader))
+    case 0x60:
+      var plan = try ClusterPlan(decoding: &reader)
+      try plan.decodeAdditions(&reader)
+      self = .plan(plan)
     default: throw reader.failure(expected: "an admin reply, not \(tag)")
     }
   }
 }
 
 extension ClusterPlan {
+  /// True when nodes of the first peer protocol understand all of it.
+  var isPlain: Bool { notes.isEmpty && membersAfter.allSatisfy(\.location.isEmpty) }
+
+  /// The part that those nodes understand.
+  var plain: ClusterPlan {
+    var plan = self
+    plan.notes = []
+    for index in plan.membersAfter.indices { plan.membersAfter[index].location = "" }
+    return plan
+  }
+
+  func encodeAdditions(into writer: inout ByteWriter) {
+    writer.write(list: notes) { $0.write($1) }
+    writer.write(list: membersAfter) { $0.write($1.location) }
+  }
+
+  mutating func decodeAdditions(_ reader: inout ByteReader) throws(DecodingFailure) {
+    notes = try reader.readList { (r) throws(DecodingFailure) in try r.readString() }
+    let locations = try reader.readList { (r) throws(DecodingFailure) in try r.readString() }
+    guard locations.count == membersAfter.count else {
+      throw reader.failure(expected: "a location for each member")
+    }
+    for (index, location) in locations.enumerated() { membersAfter[index].location = location }
+  }
+
   func encode(into writer: inout ByteWriter) {
     writer.write(list: changes) { writer, change in
       writer.write(change.action)

@@ -61,6 +61,21 @@ struct MembershipMessage: Hashable, Sendable {
     case adminRequest(id: UInt64, AdminCommand)
     /// Its outcome.
     case adminReply(id: UInt64, AdminReply)
+    /// The sender's configured location, which the ring does not show; peer protocol 2.
+    case location(String)
+
+    /// The first peer protocol that knows the message.
+    var protocolVersion: UInt16 {
+      switch self {
+      case .location, .adminRequest(_, .locate): 2
+      case .ring(let state): UInt16(state.encodingVersion)
+      case .adminReply(_, .plan(let plan)): plan.isPlain ? 1 : 2
+      case .ping, .pong, .pingRequest, .targetAnswered, .greeting, .ringRequest, .facts,
+        .propertySummary, .propertyRequest, .properties, .joinRequest, .joinRefused, .notJoined,
+        .adminRequest, .adminReply:
+        1
+      }
+    }
   }
 
   /// What a member tells the claimant until the ring shows it.
@@ -152,6 +167,7 @@ extension MembershipMessage.Body {
     case .notJoined: 13
     case .adminRequest: 14
     case .adminReply: 15
+    case .location: 0x60
     }
   }
 
@@ -185,6 +201,7 @@ extension MembershipMessage.Body {
     case .adminReply(let id, let reply):
       writer.write(varint: id)
       reply.encode(into: &writer)
+    case .location(let location): writer.write(location)
     }
   }
 
@@ -228,6 +245,7 @@ extension MembershipMessage.Body {
     case 14:
       self = .adminRequest(id: try reader.readVarint(), try AdminCommand(decoding: &reader))
     case 15: self = .adminReply(id: try reader.readVarint(), try AdminReply(decoding: &reader))
+    case 0x60: self = .location(try reader.readString())
     default: throw reader.failure(expected: "a kind of membership message, not \(tag)")
     }
   }

@@ -11,6 +11,8 @@ struct RingPlan: Sendable {
   var moves: [ClusterPlan.Move]
   /// Things an operator should know before committing.
   var warnings: [String]
+  /// Balance, spacing and cost of the plan, in words.
+  var notes: [String]
 
   /// The plan for what is staged in `state`; nil when no member would be left to own partitions.
   ///
@@ -30,12 +32,14 @@ struct RingPlan: Sendable {
         next.setStatus(.leaving, of: old)
         next.setStatus(.valid, of: new)
         future = future.map { $0 == old ? new : $0 }
+      case .locate(let node, let location): next.setLocation(location, of: node)
       }
     }
     next.staged = []
     let claimers = next.members.filter { $0.status == .valid || $0.status == .down }.map(\.id)
     guard !claimers.isEmpty else { return nil }
-    let claim = Claim(owners: future, claimers: claimers, targetNVal: targetNVal)
+    let claim = Claim(
+      owners: future, claimers: claimers, targetNVal: targetNVal, locations: next.locations)
     next.assign(claim.owners)
     next.settle()
     self.next = next
@@ -44,7 +48,45 @@ struct RingPlan: Sendable {
     if Claim.sharesNodes(claim.owners, n: targetNVal) {
       warnings.append("Not all replicas will be on distinct nodes")
     }
+    if claim.locationViolationCount > 0 {
+      warnings.append("Not all replicas will be in distinct locations")
+    }
+    if let lost = Self.lossWarning(from: state, to: next) { warnings.append(lost) }
+    notes = Self.notes(claim, from: future, claimers: claimers)
     digest = Self.digest(of: state, future: future, targets: claim.owners)
+  }
+
+  /// How many preference lists of three members lose all of them without handing anything over.
+  private static func lossWarning(from state: RingState, to next: RingState) -> String? {
+    let size = state.owners.count
+    let isGone = state.owners.map { (next.member($0)?.status ?? .down) == .down }
+    let count = (0..<size).count { first in
+      (0..<min(3, size)).allSatisfy { isGone[(first + $0) % size] }
+    }
+    return count == 0
+      ? nil : "Objects of \(count) of \(size) preference lists lose all 3 replicas"
+  }
+
+  private static func notes(
+    _ claim: Claim, from before: [NodeID], claimers: [NodeID]
+  ) -> [String] {
+    var shares: [NodeID: Int] = [:]
+    for owner in claim.owners { shares[owner, default: 0] += 1 }
+    let counts = claimers.map { shares[$0] ?? 0 }
+    let least = Claim.leastMoves(owners: before, claimers: claimers)
+    var notes = [
+      "Balance: \(counts.min() ?? 0) to \(counts.max() ?? 0) of \(claim.owners.count) partitions "
+        + "for each of \(claimers.count) members",
+      "Spacing: a member's partitions are \(claim.spacing) apart, "
+        + "but for \(claim.violationCount) pairs",
+      "Moved: \(claim.movedCount) partitions; equal shares alone take \(least)",
+    ]
+    if claim.locationSpacing > 1 {
+      notes.insert(
+        "Locations: a location's partitions are \(claim.locationSpacing) apart, "
+          + "but for \(claim.locationViolationCount) pairs", at: 2)
+    }
+    return notes
   }
 
   private static func digest(of state: RingState, future: [NodeID], targets: [NodeID]) -> UInt64 {
@@ -53,6 +95,7 @@ struct RingPlan: Sendable {
     writer.write(list: state.members) { $1.encode(into: &$0) }
     writer.write(list: future) { $1.encode(into: &$0) }
     writer.write(list: targets) { $1.encode(into: &$0) }
+    writer.write(list: state.members) { $0.write($1.location) }
     return StableHash.hash(writer.bytes)
   }
 

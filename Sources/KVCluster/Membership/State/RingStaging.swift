@@ -14,6 +14,7 @@ extension RingState {
     }
     var newcomer = newcomer
     newcomer.status = .joining
+    newcomer.location = ""
     insert(newcomer)
     staged.append(.join(newcomer.id))
     return .staged("Success: staged join request for '\(newcomer.name)'")
@@ -58,6 +59,23 @@ extension RingState {
     return .staged("Success: staged replacement of '\(old)' with '\(new)'")
   }
 
+  /// Asks that a member is at a location from the next commit on; an empty one takes it away.
+  mutating func stageLocation(_ location: String, of name: String) -> StagingOutcome {
+    guard let member = member(named: name) else { return Self.notMember(name) }
+    guard location.utf8.count <= Member.locationByteLimit,
+      location.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F })
+    else {
+      return .refused(
+        "Failed: a location has at most \(Member.locationByteLimit) bytes and no control characters."
+      )
+    }
+    staged.removeAll {
+      if case .locate(member.id, _) = $0 { true } else { false }
+    }
+    if member.location != location { staged.append(.locate(member.id, location)) }
+    return .staged("Success: staged changing location of '\(name)' to '\(location)'")
+  }
+
   /// Drops everything staged; members that were still joining are members no more.
   mutating func clearStaged() {
     let newcomers = members.filter { $0.status == .joining }.map(\.id)
@@ -68,12 +86,7 @@ extension RingState {
   private func refusalToGo(_ member: Member) -> String? {
     let isGoing =
       member.status == .leaving || member.status == .exiting
-      || staged.contains {
-        switch $0 {
-        case .join: false
-        case .leave, .forceRemove, .replace: $0.subject == member.id
-        }
-      }
+      || staged.contains { $0.subject == member.id && $0.isDeparture }
     if isGoing { return Self.alreadyLeaving(member.name) }
     return remainsWithout(member.id) ? nil : Self.onlyMember(member.name)
   }
@@ -84,7 +97,7 @@ extension RingState {
       guard member.id != node, member.status != .leaving, member.status != .exiting else {
         return false
       }
-      return !staged.contains { $0.subject == member.id && $0 != .join(member.id) }
+      return !staged.contains { $0.subject == member.id && $0.isDeparture }
     }
   }
 

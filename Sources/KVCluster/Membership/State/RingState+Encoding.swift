@@ -18,9 +18,11 @@ extension StagedChange {
     case .leave: writer.write(UInt8(1))
     case .forceRemove: writer.write(UInt8(2))
     case .replace: writer.write(UInt8(3))
+    case .locate: writer.write(UInt8(4))
     }
     subject.encode(into: &writer)
     if case .replace(_, let new) = self { new.encode(into: &writer) }
+    if case .locate(_, let location) = self { writer.write(location) }
   }
 
   init(decoding reader: inout ByteReader) throws(DecodingFailure) {
@@ -31,6 +33,12 @@ extension StagedChange {
     case 1: self = .leave(subject)
     case 2: self = .forceRemove(subject)
     case 3: self = .replace(subject, with: try NodeID(decoding: &reader))
+    case 4:
+      let location = try reader.readString()
+      guard location.utf8.count <= Member.locationByteLimit else {
+        throw reader.failure(expected: "a shorter location")
+      }
+      self = .locate(subject, location)
     default: throw reader.failure(expected: "a staged change, not \(kind)")
     }
   }
@@ -53,14 +61,21 @@ extension RingVersion {
 }
 
 extension RingState {
-  /// The first byte of an encoded state.
-  static let encodingVersion: UInt8 = 1
+  /// The first byte of an encoded state: 2 when there are locations, else 1, which nodes of the
+  /// first peer protocol read, too.
+  var encodingVersion: UInt8 {
+    let hasLocations =
+      members.contains { !$0.location.isEmpty }
+      || staged.contains { if case .locate = $0 { true } else { false } }
+    return hasLocations ? 2 : 1
+  }
 
   /// Appends the state.
   ///
   /// Owners are positions in the list of members.
   func encode(into writer: inout ByteWriter) {
-    writer.write(Self.encodingVersion)
+    let encodingVersion = encodingVersion
+    writer.write(encodingVersion)
     writer.write(fixed: clusterID)
     version.encode(into: &writer)
     claimant.encode(into: &writer)
@@ -71,13 +86,14 @@ extension RingState {
     writer.write(list: transfers) { $1.encode(into: &$0) }
     writer.write(list: staged) { $1.encode(into: &$0) }
     writer.write(list: removed) { $1.encode(into: &$0) }
+    if encodingVersion == 2 { writer.write(list: members) { $0.write($1.location) } }
   }
 
   /// Reads what ``encode(into:)`` wrote; a state that breaks an invariant is a failure.
   init(decoding reader: inout ByteReader) throws(DecodingFailure) {
     let encodingVersion = try reader.readByte()
-    guard encodingVersion == Self.encodingVersion else {
-      throw reader.failure(expected: "a ring state of version 1, not \(encodingVersion)")
+    guard encodingVersion == 1 || encodingVersion == 2 else {
+      throw reader.failure(expected: "a ring state of version 1 or 2, not \(encodingVersion)")
     }
     let clusterID: UInt64 = try reader.readFixed()
     let version = try RingVersion(decoding: &reader)
@@ -102,6 +118,7 @@ extension RingState {
     removed = try reader.readList(minimumBytes: 9) {
       (r: inout ByteReader) throws(DecodingFailure) in try Member(decoding: &r)
     }
+    if encodingVersion == 2 { try self.members.readLocations(&reader) }
     if let violation = invariantViolation {
       throw reader.failure(expected: "a sound ring state, not one with \(violation)")
     }

@@ -24,11 +24,22 @@ enum StagedChange: Hashable, Sendable {
   case leave(NodeID)
   case forceRemove(NodeID)
   case replace(NodeID, with: NodeID)
+  case locate(NodeID, String)
 
   /// The member whose place changes; a replacement is filed under the one that goes.
   var subject: NodeID {
     switch self {
-    case .join(let node), .leave(let node), .forceRemove(let node), .replace(let node, _): node
+    case .join(let node), .leave(let node), .forceRemove(let node), .replace(let node, _),
+      .locate(let node, _):
+      node
+    }
+  }
+
+  /// True when the subject goes.
+  var isDeparture: Bool {
+    switch self {
+    case .join, .locate: false
+    case .leave, .forceRemove, .replace: true
     }
   }
 }
@@ -110,18 +121,31 @@ struct RingState: Hashable, Sendable {
     members.insert(member, at: members.firstIndex { $0.id > member.id } ?? members.count)
   }
 
-  /// Takes over where a member is reached and how it is made up; its status stays.
+  /// Each member's location, for the claim.
+  var locations: [NodeID: String] {
+    Dictionary(uniqueKeysWithValues: members.map { ($0.id, $0.location) })
+  }
+
+  mutating func setLocation(_ location: String, of node: NodeID) {
+    guard let index = index(of: node) else { return }
+    members[index].location = location
+  }
+
+  /// Takes over where a member is reached and how it is made up; status and location stay.
   mutating func update(_ member: Member) {
     guard let index = index(of: member.id) else { return }
-    let status = members[index].status
+    let (status, location) = (members[index].status, members[index].location)
     members[index] = member
     members[index].status = status
+    members[index].location = location
   }
 
   /// Takes a member that owns nothing out, and everything staged about it.
   mutating func remove(_ node: NodeID) {
     guard let index = index(of: node) else { return }
-    removed.append(members.remove(at: index))
+    var former = members.remove(at: index)
+    former.location = ""
+    removed.append(former)
     removed.removeFirst(max(0, removed.count - Self.removedLimit))
     staged.removeAll { change in
       if case .replace(_, with: node) = change { return true }
