@@ -72,8 +72,8 @@ extension Simulation {
 
   // MARK: Dropping a bucket
 
-  /// Drops the bucket of the settled keys, as the last thing of a run: nothing that was written before the
-  /// drop, by the coordinator's clock, may be left.
+  /// Drops the bucket of the settled keys, as the last thing of a run: nothing that was written
+  /// before the drop, by the coordinator's clock, may be left.
   mutating func dropSettledKeys() throws(SimulationFailure) {
     guard hasSettled else { return }
     let done = try ask(.dropBucket(Self.settledBucket), .settling)
