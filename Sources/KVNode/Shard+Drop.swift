@@ -4,8 +4,8 @@ import KVModel
 
 /// Dropping whole buckets.
 ///
-/// The marker in the property table decides at once what is dead; the removal of the bytes follows, a
-/// stretch at a time, in every shard that holds some, and is noted when it has been done.
+/// The marker in the property table decides at once what is dead; the removal of the bytes follows,
+/// a stretch at a time, in every shard that holds some, and is noted when it has been done.
 extension Shard {
   private static let stretchCount = 1000
   private static let stretchPause = Duration.milliseconds(10)

@@ -6,7 +6,8 @@ import Testing
 
 /// What the operators of Spine demanded of their database, each demand by its name and number.
 ///
-/// The demands are the eight of the Spine domain reference, section 1.5. Five nodes, N = 3, as there.
+/// The demands are the eight of the Spine domain reference, section 1.5. Five nodes, N = 3, as
+/// there.
 @Suite struct SpineAcceptanceTests {
   private let bucket = BucketID(name: Bytes("b".utf8))
 

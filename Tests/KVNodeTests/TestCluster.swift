@@ -294,7 +294,12 @@ final class TestCluster {
       sent[Self.kind(of: message), default: 0] += 1
       if isLost(message) { return }
     }
-    if blockHandoff, case .handoff? = try? PeerMessage(decoding: bytes) { return }
+    if blockHandoff {
+      switch try? PeerMessage(decoding: bytes) {
+      case .handoff, .handoffMessage: return
+      default: break
+      }
+    }
     let copies = !isLocal && random.chance(faults.duplicate) ? 2 : 1
     for _ in 0..<copies {
       let delay = isLocal ? 5 : UInt64(50 + random.below(faults.maximumDelay))

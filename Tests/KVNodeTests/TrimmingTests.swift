@@ -25,10 +25,11 @@ import Testing
     return try KVObject(encoded: bytes)
   }
 
-  // Three replicas whose vnodes take new identities again and again, clients with contexts fresh and old,
-  // messages late, doubled and out of order. Whenever all three happen to hold the same object they are
-  // trimmed, all of them or only some. What each replica holds in the end must be what the clients' own
-  // accounts say: every value whose writer nobody had seen replaced, and no other.
+  // Three replicas whose vnodes take new identities again and again, clients with contexts fresh
+  // and old, messages late, doubled and out of order. Whenever all three happen to hold the same
+  // object they are trimmed, all of them or only some. What each replica holds in the end must be
+  // what the clients' own accounts say: every value whose writer nobody had seen replaced, and no
+  // other.
   @Test(arguments: 1...150) func `trimming changes nothing that a client can see`(seed: Int) throws
   {
     var random = SeededRandom(seed: UInt64(seed))

@@ -3,14 +3,14 @@ public import KVModel
 /// Carries a question to a cover of vnodes, page by page, and keeps the cover complete while vnodes
 /// fail and partitions move.
 ///
-/// A part of the cover is *open* until its vnode has said that nothing follows. When the vnode is lost,
-/// refuses, stays silent, or no longer owns its partition, other replicas of the same keys take the part
-/// over after its last page. All vnodes go through their keys in the same order, so each key is still told
-/// once: by whichever vnode came first to it. What is asked, and what a page holds, is the caller's
-/// business.
+/// A part of the cover is *open* until its vnode has said that nothing follows. When the vnode is
+/// lost, refuses, stays silent, or no longer owns its partition, other replicas of the same keys
+/// take the part over after its last page. All vnodes go through their keys in the same order, so
+/// each key is still told once: by whichever vnode came first to it. What is asked, and what a page
+/// holds, is the caller's business.
 ///
-/// **Invariants**: 1. the open and the finished parts together cover every key range once; 2. an answer
-/// counts only for the question that it was given to, and once.
+/// **Invariants**: 1. the open and the finished parts together cover every key range once; 2. an
+/// answer counts only for the question that it was given to, and once.
 ///
 /// **Source**: reference section 4.8.
 public struct Coverage: Sendable {

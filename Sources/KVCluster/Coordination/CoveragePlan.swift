@@ -56,10 +56,11 @@ public struct CoveragePlan: Hashable, Sendable {
 }
 
 extension CoveragePlan {
-  /// The parts that take over what `part` was to tell, without the vnodes `avoided`; nil when some of
-  /// its keys have no other available owner.
+  /// The parts that take over what `part` was to tell, without the vnodes `avoided`; nil when some
+  /// of its keys have no other available owner.
   ///
-  /// Each new part is the last allowed owner of its first range, which covers the most ranges after it.
+  /// Each new part is the last allowed owner of its first range, which covers the most ranges after
+  /// it.
   static func parts(
     instead part: Part, avoiding avoided: [Vnode], n: Int, in view: ClusterView
   ) -> [Part]? {

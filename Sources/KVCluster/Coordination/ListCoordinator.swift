@@ -4,8 +4,8 @@ public import KVModel
 /// Collects one listing from the vnodes of its coverage plan, page by page.
 ///
 /// A few vnodes are asked at a time, and each is asked for its next page when its last one has been
-/// handed on and taken, so a listing of any size takes the memory of a few pages, however slowly the
-/// client reads.
+/// handed on and taken, so a listing of any size takes the memory of a few pages, however slowly
+/// the client reads.
 ///
 /// **Invariants**: there is exactly one `finished`; a key is delivered once.
 public struct ListCoordinator: Sendable {

@@ -3,9 +3,9 @@ public import KVModel
 
 /// What buckets say about the life of their contents: when they expire, and what was dropped.
 ///
-/// A content is *dead* when its time to live is over, or when it was written no later than the moment
-/// at which its bucket was dropped. Vnodes neither take in nor list dead contents, and coordinators do
-/// not return them, so it does not matter when their bytes go.
+/// A content is *dead* when its time to live is over, or when it was written no later than the
+/// moment at which its bucket was dropped. Vnodes neither take in nor list dead contents, and
+/// coordinators do not return them, so it does not matter when their bytes go.
 ///
 /// **Invariants**: everything follows from the view's properties, the content's own time and the
 /// wall clock handed in.

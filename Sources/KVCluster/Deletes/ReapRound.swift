@@ -7,10 +7,10 @@ public import KVModel
 /// tombstones on which all agree are then buried at the primaries, each on the condition that it is
 /// still the same. A primary that lacks a tombstone is sent it, for a later round.
 ///
-/// A round to *trim* works the same way on objects whose clocks have many actors. When all primaries hold
-/// the same, an actor may leave the clock if no vnode of any member counts under it any more and no
-/// content bears its dot: then no copy is left that the entry tells apart from another, and no event of
-/// that actor is to come.
+/// A round to *trim* works the same way on objects whose clocks have many actors. When all
+/// primaries hold the same, an actor may leave the clock if no vnode of any member counts under it
+/// any more and no content bears its dot: then no copy is left that the entry tells apart from
+/// another, and no event of that actor is to come.
 ///
 /// ```
 /// shard ── ask ──▶ every member        shard ── bury ──▶ primaries
@@ -48,8 +48,8 @@ public struct ReapRound: Sendable {
   private var hasConsent: [Bool]
   private var actors: Set<VnodeID> = []
 
-  /// A round about `items`, which all begin at the group's first partition; nil when `view` does not
-  /// allow one, because a member is unavailable or one of the partitions is on the move.
+  /// A round about `items`, which all begin at the group's first partition; nil when `view` does
+  /// not allow one, because a member is unavailable or one of the partitions is on the move.
   public init?(
     operation: OperationID, purpose: ReapPurpose = .reap, group: ReapGroup, items: [ReapItem],
     in view: ClusterView

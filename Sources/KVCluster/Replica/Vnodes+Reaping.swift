@@ -3,9 +3,10 @@ public import KVModel
 
 /// Tombstones and graves as the vnodes keep them.
 ///
-/// A *grave* is what stays of a reaped tombstone for a time: its clock, under a key of its own that no
-/// listing sees. An older copy of the object that turns up meanwhile, in a late message, a backup or on
-/// a node that had left, has nothing in it that the grave has not seen, and vanishes when it is merged.
+/// A *grave* is what stays of a reaped tombstone for a time: its clock, under a key of its own that
+/// no listing sees. An older copy of the object that turns up meanwhile, in a late message, a
+/// backup or on a node that had left, has nothing in it that the grave has not seen, and vanishes
+/// when it is merged.
 extension Vnodes {
   /// What the vnode of `partition` has to say about an object that a round is about.
   public func verdict(
@@ -55,8 +56,8 @@ extension Vnodes {
     return object.isDeleted ? ReapItem(key: key, clock: object.clock) : nil
   }
 
-  /// One stretch of a partition, searched for tombstones whose contents were all written at `time` or
-  /// before, and for objects whose clocks have more than `width` actors.
+  /// One stretch of a partition, searched for tombstones whose contents were all written at `time`
+  /// or before, and for objects whose clocks have more than `width` actors.
   public func tombstones(
     in partition: PartitionID, after cursor: ObjectKey?, limit: Int, writtenBy time: WallClock,
     orWiderThan width: (BucketID) -> Int

@@ -2,16 +2,17 @@ public import KVModel
 
 /// Clocks that have lost the actors which count no more.
 ///
-/// A vnode that takes a new identity leaves an entry in the clock of every key it has coordinated, so
-/// clocks would grow without end. An entry of an actor tells copies apart that hold one of its contents
-/// from those that have seen it replaced. When every primary holds the same object, no other member holds
-/// a copy, no content bears a dot of the actor and no vnode counts under it, there is nothing left to tell
-/// apart. What may still be on its way, or comes from a backup, is told apart by the entries taken out,
-/// which are remembered like the clock of a reaped tombstone: of their events no content is left anywhere.
-/// Entries with living contents must not be remembered: the object may move away and come back, and its
-/// contents would count as replaced.
+/// A vnode that takes a new identity leaves an entry in the clock of every key it has coordinated,
+/// so clocks would grow without end. An entry of an actor tells copies apart that hold one of its
+/// contents from those that have seen it replaced. When every primary holds the same object, no
+/// other member holds a copy, no content bears a dot of the actor and no vnode counts under it,
+/// there is nothing left to tell apart. What may still be on its way, or comes from a backup, is
+/// told apart by the entries taken out, which are remembered like the clock of a reaped tombstone:
+/// of their events no content is left anywhere. Entries with living contents must not be
+/// remembered: the object may move away and come back, and its contents would count as replaced.
 extension Vnodes {
-  /// The object of `key` as a round to trim it would be about, if its clock has more than `width` actors.
+  /// The object of `key` as a round to trim it would be about, if its clock has more than `width`
+  /// actors.
   public func wideObject(
     _ key: ObjectKey, in partition: PartitionID, widerThan width: Int
   ) throws(ReplicaStoreFailure) -> ReapItem? {
@@ -65,11 +66,11 @@ extension Vnodes {
     return (count, try store.apply(changes))
   }
 
-  /// What is new to `object` of an object that was sent: without contents that were replaced before the
-  /// clock was trimmed.
+  /// What is new to `object` of an object that was sent: without contents that were replaced before
+  /// the clock was trimmed.
   ///
-  /// That the clock names the content's actor is no reason not to look: an old context may have brought an
-  /// earlier count of it back. The clock itself stays trimmed.
+  /// That the clock names the content's actor is no reason not to look: an old context may have
+  /// brought an earlier count of it back. The clock itself stays trimmed.
   func news(
     _ incoming: KVObject, for object: KVObject, of key: ObjectKey, in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> KVObject {

@@ -217,7 +217,7 @@ extension Simulation {
       guard done == isFinal else { return false }
       request.names += names
       guard isFinal else { return true }
-      if speaksForCluster(request.place.node) { try checkSettled(request.names) }
+      if !hasMoved { try checkSettled(request.names) }
     case (.settling, .stored), (.settling, .propertiesStored): break
     case (.readProperties, .properties), (.readProperties, .propertiesStored): break
     case (.changeProperties(let number), .propertiesStored):

@@ -32,14 +32,6 @@ extension Simulation {
 
   private static func settledName(_ index: Int) -> Bytes { Bytes("s\(index)".utf8) }
 
-  /// False for a node that has left, or not come yet: it knows itself only, and lists what it has.
-  func speaksForCluster(_ node: Int) -> Bool {
-    guard let view = world.nodes[node].shards.first?.shard.view else { return false }
-    return members.allSatisfy { other in
-      other == membership.leaving || view.member(world.nodes[other].member.id) != nil
-    }
-  }
-
   /// Holds a listing of the settled keys against what was written.
   mutating func checkSettled(_ names: [Bytes]) throws(SimulationFailure) {
     world.probes.count("sim: listing held against settled keys")
@@ -80,8 +72,8 @@ extension Simulation {
 
   // MARK: Dropping a bucket
 
-  /// Drops the bucket of the settled keys, as the last thing of a run: nothing that was written before the
-  /// drop, by the coordinator's clock, may be left.
+  /// Drops the bucket of the settled keys, as the last thing of a run: nothing that was written
+  /// before the drop, by the coordinator's clock, may be left.
   mutating func dropSettledKeys() throws(SimulationFailure) {
     guard hasSettled else { return }
     let done = try ask(.dropBucket(Self.settledBucket), .settling)
