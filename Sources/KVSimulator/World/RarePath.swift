@@ -1,4 +1,5 @@
 import KVBase
+import KVCluster
 import KVStorage
 
 /// A legal setting that nobody would choose: it makes code run that otherwise hardly ever does.
