@@ -154,7 +154,7 @@ private final class FuzzConnection {
     case .listBuckets: .buckets([[1], [2]], done: true)
     case .listKeys: .keys([[1], [2]], done: true)
     case .bucketProperties: .properties(BucketProperties())
-    case .setBucketProperties, .resetBucketProperties: .propertiesStored
+    case .setBucketProperties, .resetBucketProperties, .dropBucket: .propertiesStored
     }
   }
 }

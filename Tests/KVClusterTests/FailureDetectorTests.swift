@@ -57,6 +57,24 @@ import Testing
     #expect(detector.unreachable.isEmpty)
   }
 
+  @Test func `a suspect that answers in time is never held to be unreachable`() {
+    var detector = Self.detector()
+    let suspect = Self.nodes[1]
+    _ = Self.run(&detector, to: 3, silent: [])
+    var seconds = 3.0
+    var outputs: [FailureDetector.Output] = []
+    while !outputs.contains(.healthChanged(suspect, .suspect)), seconds < 6 {
+      seconds += 0.05
+      outputs += Self.run(&detector, to: seconds, silent: [suspect])
+    }
+    outputs += Self.run(&detector, to: seconds + 0.5, silent: [suspect])
+    #expect(detector.isReachable(suspect))
+    outputs += Self.run(&detector, to: seconds + 2, silent: [])
+    #expect(outputs.contains(.healthChanged(suspect, .suspect)))
+    #expect(!outputs.contains(.healthChanged(suspect, .unreachable)))
+    #expect(outputs.contains(.healthChanged(suspect, .alive)))
+  }
+
   @Test func `a member that answers only others is unreachable here, and no rumour is made`() {
     var detector = Self.detector()
     _ = Self.run(&detector, to: 20, silent: [Self.nodes[1]], helps: true)

@@ -39,7 +39,6 @@ import Testing
     var replaced: [String: Set<String>] = [:]
     var seen: [(context: VersionVector, values: Set<String>)] = [(VersionVector(), [])]
     var trims = 0
-    var widest = 0
     for step in 0..<200 {
       let index = random.below(3)
       if random.chance(0.2) {
@@ -68,7 +67,6 @@ import Testing
           message.encoded, of: key, in: partition, keepsSiblings: true)
       }
       if undelivered.isEmpty, try trim(&replicas, &random) { trims += 1 }
-      widest = max(widest, try object(replicas[index]).clock.entries.count)
       // Long after it was sent, and perhaps after a trim, a message comes once more.
       if random.chance(0.3), let old = sent.isEmpty ? nil : sent[random.below(sent.count)] {
         _ = replicas[old.to].merge(old.encoded, of: key, in: partition, keepsSiblings: true)
@@ -81,7 +79,7 @@ import Testing
     let gone = replaced.values.reduce(into: Set<String>()) { $0.formUnion($1) }
     let expected = Set(replaced.keys).subtracting(gone)
     for replica in replicas { #expect(Set(try object(replica).values) == expected) }
-    if trims > 10 { #expect(widest < 40, "of 200 writes under some 40 identities each") }
+    #expect(trims > 0, "the replicas agreed some time")
   }
 
   /// A round by hand, when all replicas hold the same; some primaries may miss its end.
@@ -141,7 +139,7 @@ import Testing
       try cluster.run(milliseconds: 2_500)
     }
     try cluster.run(milliseconds: 30_000)
-    #expect(cluster.total(\.clocksTrimmed) > 0)
+    #expect(cluster.probes["clocks trimmed", default: 0] > 0)
     for object in try cluster.primaries(of: key) {
       #expect(object?.values == ["v29"])
       #expect((object?.clock.entries.count ?? 99) <= 6)

@@ -34,6 +34,12 @@ import Testing
     Story(
       seed: 2015, workload: .mixed,
       testDescription: "a node that had left acknowledged changes of properties"),
+    Story(
+      seed: 1, workload: .writes, faults: [.fullDisk],
+      testDescription: "a shard whose disk had been full took no more writes"),
+    Story(
+      seed: 11, workload: .disks,
+      testDescription: "a claimant that had lost its disk could not join its own cluster again"),
   ]
 
   @Test(arguments: stories)

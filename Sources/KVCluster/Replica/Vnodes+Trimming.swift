@@ -65,14 +65,20 @@ extension Vnodes {
     return (count, try store.apply(changes))
   }
 
-  /// What the vnode knows of a stored object in the face of one that it is sent: with what it remembers
-  /// of its clock, when some content comes from an actor that the stored clock does not name.
-  func remembering(
-    _ object: KVObject, of key: ObjectKey, in partition: PartitionID, against incoming: KVObject
+  /// What is new to `object` of an object that was sent: without contents that were replaced before the
+  /// clock was trimmed.
+  ///
+  /// That the clock names the content's actor is no reason not to look: an old context may have brought an
+  /// earlier count of it back. The clock itself stays trimmed.
+  func news(
+    _ incoming: KVObject, for object: KVObject, of key: ObjectKey, in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> KVObject {
-    guard incoming.siblings.contains(where: { object.clock[$0.dot.actor] == 0 }),
+    guard incoming.siblings.contains(where: { !object.clock.contains($0.dot) }),
       let memory = try buried(key, in: partition)
-    else { return object }
-    return KVObject(clock: object.clock.merging(memory.clock), siblings: object.siblings)
+    else { return incoming }
+    let siblings = incoming.siblings.filter {
+      object.clock.contains($0.dot) || !memory.clock.contains($0.dot)
+    }
+    return KVObject(clock: incoming.clock, siblings: siblings)
   }
 }

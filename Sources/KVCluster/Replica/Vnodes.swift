@@ -304,14 +304,14 @@ extension Vnodes {
       return (encoded, [change], warning(about: incoming, encoded.count))
     }
     if let bytes = stored.encoded, bytes == encoded { return (bytes, [], nil) }
-    let known = try remembering(stored.object, of: key, in: partition, against: incoming)
-    var object = known.merging(incoming)
+    incoming = try news(incoming, for: stored.object, of: key, in: partition)
+    var object = stored.object.merging(incoming)
     if !keepsSiblings { object.keepNewestSibling() }
     guard object.clock.entries.count <= VersionVector.entryLimit else {
       throw ClusterError.malformedObject(partition, "the merged clock has too many entries")
     }
     let isBuried = stored.encoded == nil && !stored.object.isEmpty
-    if object == stored.object || object == known, stored.encoded != nil || isBuried {
+    if object == stored.object, stored.encoded != nil || isBuried {
       return (stored.encoded ?? encoded, [], nil)
     }
     let (bytes, headByteCount) = object.encoded()

@@ -1,3 +1,4 @@
+import KVCluster
 import KVBase
 import KVCluster
 import KVStorage

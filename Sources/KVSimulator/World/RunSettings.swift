@@ -110,7 +110,7 @@ struct RunSettings {
 
   private static func drawNodeCount(_ workload: Workload, _ random: inout SeededRandom) -> Int {
     let usual = random.chance(0.8) ? 3 + random.below(3) : 1 + random.below(6)
-    // Small clusters are more often the larger ones: each costs as much as its square.
+    // Smaller ones are likelier: what a cluster costs grows with its square.
     let crowd = 7 + min(random.below(44), random.below(44))
     return workload.isCrowded ? crowd : usual
   }

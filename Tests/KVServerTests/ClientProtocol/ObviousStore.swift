@@ -47,6 +47,10 @@ final class ObviousStore {
         _ = try effective(bucket)
         properties[bucket] = nil
         return .propertiesStored
+      case .dropBucket(let bucket):
+        _ = try effective(bucket)
+        objects = objects.filter { $0.key.bucket != bucket }
+        return .propertiesStored
       }
     } catch {
       return .failure(error)
