@@ -92,7 +92,7 @@ struct HandoffRun {
     let keys = table.keys.sorted().filter { key in after.map { $0 < key } ?? true }
     let limit = headsOnly ? limits.compareCount : limits.batchCount
     let entries = keys.prefix(limit).map { key in
-      headsOnly ? head(key, table[key]!) : entry(key, table[key]!)
+      headsOnly ? head(key, table[key] ?? 1) : entry(key, table[key] ?? 1)
     }
     return ReplicaScan(entries: entries, isComplete: keys.count <= limit)
   }

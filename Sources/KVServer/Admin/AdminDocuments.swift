@@ -75,7 +75,9 @@ package enum AdminDocument {
     package var pending: Double
     package var clientAddress: String
     package var peerAddress: String
-    /// Its rack or site; empty for none. Nil from a node of an earlier release, as below.
+    /// Its rack or site; empty for none.
+    ///
+    /// Nil from a node of an earlier release, as below.
     package var location: String?
   }
 

@@ -1,5 +1,6 @@
 import KVCluster
 import KVBase
+import KVCluster
 import KVStorage
 
 /// A legal setting that nobody would choose: it makes code run that otherwise hardly ever does.
