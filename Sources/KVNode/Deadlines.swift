@@ -19,6 +19,8 @@ enum Deadline: Hashable {
   case handoff(PartitionID, OperationID, number: UInt32)
   /// The shard must stop now.
   case stop
+  /// Something of anti-entropy is due.
+  case entropy(EntropyDeadline)
 }
 
 /// The deadlines of one shard: a binary heap by instant, first come first served among equals.

@@ -98,6 +98,7 @@ extension Shard {
   mutating func serveIfReady() {
     guard phase == .starting, isEpochDurable, viewNumber > 0 else { return }
     phase = .serving
+    startEntropy()
     stepMembership(.start)
     let waiting = held
     held = []
@@ -178,6 +179,7 @@ extension Shard {
     }
     completedTransfers = completedTransfers.filter { view.transfers.contains($0) }
     guard phase == .serving || phase == .stopping else { return }
+    viewChangedForEntropy()
     viewChangedForGets()
     viewChangedForPuts()
     viewChangedForListings()
@@ -295,6 +297,7 @@ extension Shard {
   mutating func stopNow() {
     guard phase != .stopped else { return }
     for id in clients.sorted() { reply(id, .failure(.timeout)) }
+    stopEntropy()
     phase = .stopped
     for event in held { refuse(event) }
     held = []

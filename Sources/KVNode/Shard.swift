@@ -31,6 +31,8 @@ public struct Shard {
 
   let configuration: ShardConfiguration
   let store: any ReplicaStore
+  /// The same store, with what it keeps for anti-entropy.
+  package let trees: TreeKeeper
   let address: Address
   /// What this shard knows of the cluster.
   public internal(set) var view: ClusterView
@@ -75,11 +77,13 @@ public struct Shard {
   var senders: [PartitionID: HandoffSender] = [:]
   var handoffsTried: Set<PartitionID> = []
   var completedTransfers: Set<PendingTransfer> = []
+  var entropy: EntropyState
 
   /// A shard over an open store; its first event must be ``ShardEvent/start``.
   public init(configuration: ShardConfiguration, store: any ReplicaStore) {
     self.configuration = configuration
-    self.store = store
+    trees = TreeKeeper(store: store)
+    self.store = trees
     address = Address(node: configuration.member.id, shard: configuration.shard)
     view = ClusterView(local: configuration.member, ringSize: configuration.ringSize)
     // Two shards given the same seed must still draw different instances and operations.
@@ -87,6 +91,7 @@ public struct Shard {
       seed: StableHash.mix(configuration.seed ^ address.node.rawValue)
         &+ UInt64(address.shard.index))
     nextOperation = random.next() >> 1
+    entropy = EntropyState(scansPerSecond: configuration.entropyScansPerSecond)
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
@@ -157,6 +162,7 @@ public struct Shard {
     case .transferProgress(let rows): takeTransferProgress(rows, from: from)
     case .drained: takeDrained(from: from)
     case .stopNow: stopNow()
+    case .entropy(let message): takeEntropy(message, from: from)
     }
   }
 
@@ -211,6 +217,7 @@ public struct Shard {
       case .handoff(let partition, let operation, let number):
         receiptDue(partition, operation, number: number)
       case .stop: stopNow()
+      case .entropy(let deadline): entropyDue(deadline)
       }
       drainInbox()
     }
@@ -253,7 +260,7 @@ extension Shard {
 
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + propertyChanges.count
-      + senders.count
+      + senders.count + entropy.exchanges.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
@@ -266,6 +273,7 @@ extension Shard {
     case .properties(let operation): propertyChanges[operation] != nil
     case .handoff(let partition, let operation, let number):
       senders[partition]?.operation == operation && senders[partition]?.pendingNumber == number
+    case .entropy(let deadline): entropy.isLive(deadline)
     }
   }
 
@@ -289,6 +297,7 @@ extension PeerMessage {
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
       .listReply, .handoff, .handoffReceipt:
       false
+    case .entropy(let message): message.isWithinNode
     }
   }
 }

@@ -32,6 +32,10 @@ public struct ShardStatistics: Hashable, Sendable {
   public var handoffObjects = 0
   /// Objects that handoffs brought here.
   public var handoffObjectsReceived = 0
+  /// Comparisons of vnodes that ended, whatever they found.
+  public var entropyExchanges = 0
+  /// Objects that comparisons started here repaired, on either side.
+  public var entropyRepairs = 0
   /// Messages that could not be decoded.
   public var undecodableMessages = 0
   /// Requests under way now.
@@ -53,6 +57,7 @@ public struct ShardStatistics: Hashable, Sendable {
       ("vnodeGets", vnodeGets), ("vnodePuts", vnodePuts), ("hintsStored", hintsStored),
       ("vnodeRefusals", vnodeRefusals), ("handoffObjects", handoffObjects),
       ("handoffObjectsReceived", handoffObjectsReceived),
+      ("entropyExchanges", entropyExchanges), ("entropyRepairs", entropyRepairs),
       ("undecodableMessages", undecodableMessages), ("requestsActive", requestsActive),
       ("hintsPending", hintsPending), ("handoffsActive", handoffsActive),
     ]

@@ -32,6 +32,7 @@ extension PeerMessage {
     case .transferCompleted(let transfer): transfer.encode(into: &writer)
     case .transferProgress(let rows): writer.write(list: rows) { $1.encode(into: &$0) }
     case .drained, .stopNow: break
+    case .entropy(let message): message.encode(into: &writer)
     }
     return writer.bytes
   }
@@ -69,6 +70,8 @@ extension PeerMessage {
         })
     case 18: self = .drained
     case 19: self = .stopNow
+    case EntropyMessage.tags:
+      self = .entropy(try EntropyMessage(tag: tag, decoding: &reader))
     default: throw DecodingFailure(expected: "a peer message tag, not \(tag)", offset: 1)
     }
     try reader.expectEnd()
@@ -95,6 +98,7 @@ extension PeerMessage {
     case .transferProgress: 17
     case .drained: 18
     case .stopNow: 19
+    case .entropy(let message): message.tag
     }
   }
 
@@ -105,6 +109,7 @@ extension PeerMessage {
     case .forward(let put): put.content.value.count + 256
     case .readReply(let reply): reply.reading.byteCount + 32
     case .handoff(let batch): batch.entries.reduce(64) { $0 + $1.encoded.count + 64 }
+    case .entropy(let message): message.capacityHint
     default: 64
     }
   }

@@ -2,8 +2,11 @@
 public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
+    "anti-entropy given up", "anti-entropy refused", "anti-entropy repair of another vnode",
+    "anti-entropy repair of the own vnode", "anti-entropy timed out", "anti-entropy unresolved",
     "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
-    "handoff failed", "handoff given up", "handoff removal skipped", "hint stored",
+    "handoff failed", "handoff given up", "handoff removal skipped", "hash trees built",
+    "hash trees restored", "hint stored",
     "put sent again or to a fallback", "read repair", "write forwarded during transfer",
   ]
 
@@ -13,7 +16,7 @@ public enum KnownProbes {
       "sim: background work in a store", "sim: join during the storm", "sim: journal replayed",
       "sim: leave during the storm", "sim: read held against a quorum", "sim: siblings read",
       "sim: torn journal recovered",
-    ] + FaultKind.allCases.map { "sim: fault \($0)" }
+    ] + Lapse.allCases.map { "sim: lapse \($0)" } + FaultKind.allCases.map { "sim: fault \($0)" }
 
   /// All names, sorted.
   public static let names = (shards + simulator).sorted()

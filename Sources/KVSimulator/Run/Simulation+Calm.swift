@@ -91,7 +91,7 @@ extension Simulation {
   }
 
   /// One more write of some keys, which everybody must take.
-  private mutating func writeOnceMore() throws(SimulationFailure) {
+  mutating func writeOnceMore() throws(SimulationFailure) {
     for key in history.keys.indices where random.chance(0.3) {
       let number = history.begin(
         History.Write(

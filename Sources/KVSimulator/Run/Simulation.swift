@@ -79,6 +79,7 @@ public struct Simulation {
       try configureBuckets()
       try storm()
       try calm()
+      if workload == .entropy { try checkEntropy() }
       try checkEverything()
     } catch {
       failure = error

@@ -53,6 +53,8 @@ struct RunSettings {
     faults = FaultSettings(random: &random)
     network = Self.drawNetwork(&random)
     store = Self.drawStoreOptions(&random)
+    shard.entropy = EntropyTuning(workload: workload, random: &random)
+    if workload == .entropy { keyCount = 10 + random.below(60) }
   }
 
   private static func drawNetwork(_ random: inout SeededRandom) -> Network.Settings {
@@ -99,6 +101,7 @@ struct ShardTuning {
   var handoffInterval: Duration
   var handoffLimit: Int
   var requestLimit: Int
+  var entropy = EntropyTuning()
 
   init(random: inout SeededRandom) {
     requestTimeout = .milliseconds([800, 2_000, 6_000][random.below(3)])
@@ -125,6 +128,7 @@ struct ShardTuning {
     configuration.handoffInterval = handoffInterval
     configuration.handoffLimit = handoffLimit
     configuration.requestLimit = requestLimit
+    entropy.apply(to: &configuration)
     return configuration
   }
 }
