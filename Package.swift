@@ -65,7 +65,7 @@ var targets: [Target] = [
   executable("spinekvd", ["KVServer", argumentParser]),
   executable("ring-admin", ["KVServer", "KVStorage", "KVBase", argumentParser]),
   executable("spine", ["SpineServices", "KVClient", "KVBase", argumentParser]),
-  executable("kvsim", ["KVSimulator", "KVBase", argumentParser]),
+  executable("kvsim", ["KVSimulator", "KVStorage", "KVBase", argumentParser]),
   executable("kvstress", ["KVStorage", "KVBase", argumentParser]),
   executable(
     "kvfuzz",

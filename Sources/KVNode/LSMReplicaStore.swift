@@ -11,8 +11,22 @@ public final class LSMReplicaStore: ReplicaStore {
   /// The storage engine underneath, for whoever syncs, compacts and closes it.
   public let store: Store
 
+  /// Ranges that reads came upon and found damaged, as long as the store sets them apart.
+  var foundDamage: [FoundDamage] = []
+  /// False for a bystander, whose reads have no consequences.
+  let notesDamage: Bool
+
   /// A replica store over an open store.
-  public init(store: Store) { self.store = store }
+  public init(store: Store) {
+    self.store = store
+    notesDamage = true
+  }
+
+  /// A second replica store over a store, for a bystander that must not change what happens.
+  package init(observing store: Store) {
+    self.store = store
+    notesDamage = false
+  }
 
   /// The sequence of the latest change and of the latest durable one.
   public var sequences: (applied: UInt64, synced: UInt64) {
@@ -26,7 +40,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.get(KeyLayout.objectKey(key, partition))
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -37,7 +51,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.head(KeyLayout.objectKey(key, partition))
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -57,7 +71,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.append(batch).rawValue
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -88,7 +102,7 @@ public final class LSMReplicaStore: ReplicaStore {
         return true
       }
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
     if let misshapen { throw ReplicaStoreFailure(misshapenKey: misshapen) }
     return scan
@@ -108,7 +122,7 @@ public final class LSMReplicaStore: ReplicaStore {
         lower = KeyLayout.range(partition, nil).upper
       }
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
     return partitions
   }
@@ -118,13 +132,13 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.get(KeyLayout.metadataKey(name))
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 }
 
 extension ReplicaStoreFailure {
-  fileprivate init(_ error: StorageError) {
+  init(_ error: StorageError) {
     self.init(code: error.code.rawValue, description: error.description)
   }
 

@@ -1,5 +1,5 @@
 import KVBase
-import KVCluster
+public import KVCluster
 import KVModel
 
 /// Anti-entropy: the trees of the shard's vnodes, and exchanges on both sides.
@@ -26,6 +26,7 @@ extension Shard {
 
   /// Keeps trees for the partitions that this node owns, and compares with those who own others.
   mutating func viewChangedForEntropy() {
+    viewChangedForFolds()
     guard configuration.entropyLimit > 0 else { return }
     let placement = KeyPlacement(view)
     let partitions = view.ring.partitions(of: address.node).filter(runs)
@@ -47,7 +48,7 @@ extension Shard {
     }
   }
 
-  private mutating func planBuild() {
+  mutating func planBuild() {
     guard !entropy.isBuilding, trees.startDueBuilds(at: now.instant) else { return }
     entropy.isBuilding = true
     deadlines.add(.entropy(.build), at: now.instant + configuration.treeBuildInterval)
@@ -80,6 +81,7 @@ extension Shard {
 
   mutating func entropyDue(_ deadline: EntropyDeadline) {
     switch deadline {
+    case .fold(let operation): foldDue(operation)
     case .build: buildTrees()
     case .tick: compareNext()
     case .exchange(let operation, let number, let isPause):
@@ -92,18 +94,22 @@ extension Shard {
   private mutating func compareNext() {
     deadlines.add(.entropy(.tick), at: now.instant + configuration.entropyInterval)
     guard phase == .serving, storeFailure == nil else { return }
+    repairDamage()
     planBuild()
     guard entropy.exchanges.count < configuration.entropyLimit, let placement = entropy.placement,
       let pair = takePair(),
       let target = view.address(of: pair.peer, on: view.ring.owner(of: pair.peer))
     else { return }
-    var exchange = EntropyExchange(
-      partition: pair.partition, peer: pair.peer, target: target, group: pair.group,
-      operation: newOperation(), signature: placement.signature, pace: configuration.entropyPace)
-    var actions: [EntropyExchange.Action] = []
-    exchange.start(into: &actions)
+    start(
+      EntropyExchange(
+        partition: pair.partition, peer: pair.peer, target: target, group: pair.group,
+        operation: newOperation(), signature: placement.signature,
+        pace: configuration.entropyPace))
+  }
+
+  mutating func start(_ exchange: EntropyExchange) {
     entropy.exchanges[exchange.operation] = exchange
-    perform(actions, exchange.operation)
+    step(exchange.operation) { exchange, _, actions in exchange.start(into: &actions) }
   }
 
   private mutating func takePair() -> EntropyPair? {
@@ -119,7 +125,7 @@ extension Shard {
   }
 
   /// Lets an exchange go on and performs what it wants.
-  private mutating func step(
+  mutating func step(
     _ operation: OperationID,
     _ body: (inout EntropyExchange, TreeKeeper, inout [EntropyExchange.Action]) -> Void
   ) {
@@ -143,6 +149,8 @@ extension Shard {
         deadlines.add(
           .entropy(.exchange(operation, number: number, isPause: true)),
           at: now.instant + duration)
+      case .store(let entries) where exchange.damage != nil:
+        restoreDamaged(entries, of: exchange)
       case .store(let entries): store(entries, of: exchange)
       case .finished(let outcome): end(exchange, outcome)
       }
@@ -165,8 +173,9 @@ extension Shard {
     step(reply.operation) { $0.receive(reply, $1, into: &$2) }
   }
 
-  private mutating func end(_ exchange: EntropyExchange, _ outcome: EntropyExchange.Outcome) {
+  mutating func end(_ exchange: EntropyExchange, _ outcome: EntropyExchange.Outcome) {
     entropy.exchanges[exchange.operation] = nil
+    guard exchange.damage == nil else { return fetchedDamaged(exchange, outcome) }
     counters.entropyExchanges += 1
     counters.entropyRepairs += exchange.repairedCount
     switch outcome {
@@ -195,6 +204,8 @@ extension Shard {
     switch message {
     case .request(let request): serveEntropy(request, from: from)
     case .reply(let reply): takeEntropyReply(reply, from: from)
+    case .fold(let request): serveFold(request, from: from)
+    case .foldReply(let reply): takeFoldReply(reply, from: from)
     }
   }
 
@@ -242,11 +253,25 @@ extension Shard {
   }
 }
 
+extension Shard {
+  /// What anti-entropy has done and is doing; O(pairs).
+  public var entropyStatus: EntropyStatus {
+    let active = Set(entropy.exchanges.values.map(\.pair))
+    let pairs = entropy.schedule.pairs.filter { $0.peer.index < view.ring.size }.map {
+      EntropyStatus.PairRow(
+        pair: $0, peerNode: view.ring.owner(of: $0.peer),
+        record: entropy.schedule.record(of: $0), isActive: active.contains($0))
+    }
+    return EntropyStatus(
+      trees: trees.status, pairs: pairs, damagedPieces: entropy.repair == nil ? 0 : 1)
+  }
+}
+
 extension EntropyMessage {
   /// True for what only shards of one node say to each other.
   var isWithinNode: Bool {
     switch self {
-    case .request, .reply: false
+    case .request, .reply, .fold, .foldReply: false
     }
   }
 }

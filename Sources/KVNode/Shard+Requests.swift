@@ -19,6 +19,7 @@ extension Shard {
       reply(id, .properties(view.properties(of: bucket)))
     case .setBucketProperties(let bucket, let properties): change(bucket, properties, id)
     case .resetBucketProperties(let bucket): change(bucket, nil, id)
+    case .fold(let query): fold(query, id)
     }
   }
 
@@ -56,6 +57,7 @@ extension Shard {
     for operation in listings.keys.sorted() where listings[operation]?.request == id {
       listings[operation] = nil
     }
+    cancelFolds(of: id)
   }
 
   // MARK: Bucket properties
@@ -97,6 +99,7 @@ extension ClientRequest {
     case .listKeys(let bucket, _), .bucketProperties(let bucket),
       .setBucketProperties(let bucket, _), .resetBucketProperties(let bucket):
       bucket.type
+    case .fold(let query): query.bucket?.type ?? BucketID.defaultType
     }
   }
 

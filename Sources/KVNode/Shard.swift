@@ -260,7 +260,7 @@ extension Shard {
 
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + propertyChanges.count
-      + senders.count + entropy.exchanges.count
+      + senders.count + entropy.exchanges.count + entropy.folds.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {

@@ -14,7 +14,7 @@ struct KVSim: ParsableCommand {
 
       Docs/Simulation.md says what is simulated and how to read a failure.
       """,
-    subcommands: [Run.self, Worker.self])
+    subcommands: [EntropyCommand.self, Run.self, Worker.self])
 }
 
 /// The options that decide what a run is, besides its seed.

@@ -23,7 +23,10 @@ struct RingAdmin: ParsableCommand {
       """,
     version: ServerVersion.text,
     subcommands: [
-      ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self, Down.self,
+      ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self,
+      AAEStatus.self,
+      FoldCommand.self,
+      Down.self,
       Stat.self, Ping.self, BucketTypeCommand.self, StoreCommand.self,
     ])
 

@@ -98,6 +98,34 @@ import Testing
     return messages
   }()
 
+  private static func foldSamples(
+    _ operation: OperationID, _ partition: PartitionID, _ clock: VersionVector
+  ) -> [EntropyMessage] {
+    var query = FoldQuery(.size(moreThan: 1000))
+    query.bucket = key.bucket
+    query.from = [1]
+    query.through = [2]
+    query.modifiedFrom = WallClock(microseconds: 3)
+    query.modifiedThrough = WallClock(microseconds: 4)
+    let kinds: [FoldQuery.Kind] = [.statistics, .siblings(moreThan: 2), .tombstones, .live]
+    var result = FoldResult()
+    result.count = 3
+    result.byteCount = 400
+    result.sizes = [0, 1, 2]
+    result.siblings = [0, 3]
+    result.found = [FoldResult.Found(key: key, value: 7, clock: clock)]
+    let page = FoldReply.Page(result: result, cursor: key)
+    return ([query] + kinds.map { FoldQuery($0) }).map {
+      .fold(
+        FoldRequest(
+          operation: operation, partition: partition, query: $0, firstPartitions: [partition],
+          cursor: key))
+    }
+      + [.success(page), .failure(.overload)].map {
+        .foldReply(FoldReply(operation: operation, partition: partition, result: $0))
+      }
+  }
+
   private static func entropySamples(
     _ operation: OperationID, _ partition: PartitionID, _ clock: VersionVector, _ encoded: Bytes
   ) -> [EntropyMessage] {
@@ -124,12 +152,14 @@ import Testing
         .stored(changed: 12),
       ]
     let group = TreeGroup(first: partition, nVal: 3)
-    return questions.map {
-      .request(
-        EntropyRequest(
-          operation: operation, number: 4, partition: partition, group: group, signature: 8,
-          question: $0))
-    } + answers.map { .reply(EntropyReply(operation: operation, number: 4, answer: $0)) }
+    let folds = foldSamples(operation, partition, clock)
+    return folds
+      + questions.map {
+        .request(
+          EntropyRequest(
+            operation: operation, number: 4, partition: partition, group: group, signature: 8,
+            question: $0))
+      } + answers.map { .reply(EntropyReply(operation: operation, number: 4, answer: $0)) }
   }
 
   @Test func `every message survives its encoding`() throws {

@@ -34,7 +34,7 @@ extension EntropyExchange {
     differences = Self.differences(between: compared, and: page.entries[...])
     differingCount += differences.count
     cursor = through
-    isListed = through == nil
+    isListed = through == nil || (damage != nil && page.through == nil)
     // The other side may have had more objects there than one page goes through.
     ownPage =
       page.through == nil || through == own.through
@@ -89,6 +89,12 @@ extension EntropyExchange {
     var pushed: [ObjectKey] = []
     for (now, listed) in zip(found, differences) {
       do throws(ReplicaStoreFailure) {
+        guard damage == nil else {
+          if let encoded = now.encoded {
+            pulled.append(ReplicaScan.Entry(key: listed.key, encoded: encoded))
+          }
+          continue
+        }
         let own = try trees.hash(of: listed.key, in: partition)
         guard own != now.hash, own == listed.own?.hash, now.hash == listed.other?.hash else {
           continue
@@ -145,6 +151,7 @@ extension EntropyExchange {
   }
 
   private func finish(_ actions: inout [Action]) {
+    guard damage == nil else { return actions.append(.finished(.repaired)) }
     actions.append(.finished(repairedCount > 0 ? .repaired : .unresolved))
   }
 }

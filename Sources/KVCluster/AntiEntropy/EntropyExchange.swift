@@ -104,6 +104,8 @@ public struct EntropyExchange: Sendable {
   public internal(set) var differingCount = 0
   private let signature: UInt64
   let pace: Pace
+  /// The part of the own vnode that is damaged: it is fetched whole and nothing is compared.
+  public let damage: ReplicaDamage.Part?
   var stage = Stage.root
   var suspects = LeafSet()
   var leaves = LeafSet()
@@ -116,7 +118,7 @@ public struct EntropyExchange: Sendable {
   /// An exchange between the vnodes of two partitions.
   public init(
     partition: PartitionID, peer: PartitionID, target: Address, group: TreeGroup,
-    operation: OperationID, signature: UInt64, pace: Pace
+    operation: OperationID, signature: UInt64, pace: Pace, damage: ReplicaDamage.Part? = nil
   ) {
     self.partition = partition
     self.peer = peer
@@ -125,13 +127,21 @@ public struct EntropyExchange: Sendable {
     self.operation = operation
     self.signature = signature
     self.pace = pace
+    self.damage = damage
   }
 
   /// The pair compared.
   public var pair: EntropyPair { EntropyPair(partition: partition, peer: peer, group: group) }
 
   /// Begins.
-  public mutating func start(into actions: inout [Action]) { ask(.root, &actions) }
+  public mutating func start(into actions: inout [Action]) {
+    guard let damage else { return ask(.root, &actions) }
+    leaves = .all
+    cursor = damage.after
+    stage = .listing
+    ownPage = EntropyPage(entries: [], through: damage.through)
+    ask(.entries(leaves, after: cursor, through: damage.through), &actions)
+  }
 
   mutating func ask(_ question: EntropyQuestion, _ actions: inout [Action]) {
     number += 1

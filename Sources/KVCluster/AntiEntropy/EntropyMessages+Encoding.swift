@@ -9,6 +9,8 @@ extension EntropyMessage {
     switch self {
     case .request: 0x40
     case .reply: 0x41
+    case .fold: 0x42
+    case .foldReply: 0x43
     }
   }
 
@@ -16,6 +18,8 @@ extension EntropyMessage {
     switch self {
     case .request(let request): request.encode(into: &writer)
     case .reply(let reply): reply.encode(into: &writer)
+    case .fold(let request): request.encode(into: &writer)
+    case .foldReply(let reply): reply.encode(into: &writer)
     }
   }
 
@@ -23,6 +27,8 @@ extension EntropyMessage {
     switch tag {
     case 0x40: self = .request(try EntropyRequest(decoding: &reader))
     case 0x41: self = .reply(try EntropyReply(decoding: &reader))
+    case 0x42: self = .fold(try FoldRequest(decoding: &reader))
+    case 0x43: self = .foldReply(try FoldReply(decoding: &reader))
     default: throw DecodingFailure(expected: "a peer message tag, not \(tag)", offset: 1)
     }
   }
@@ -41,6 +47,7 @@ extension EntropyMessage {
       case .root, .leaves, .entries: return 4096
       case .refused, .stored: return 64
       }
+    case .fold, .foldReply: return 256
     }
   }
 }

@@ -9,6 +9,10 @@ public enum EntropyMessage: Hashable, Sendable {
   case request(EntropyRequest)
   /// From a vnode: the answer.
   case reply(EntropyReply)
+  /// To a vnode: count or find objects.
+  case fold(FoldRequest)
+  /// From a vnode: a page of what it found.
+  case foldReply(FoldReply)
 }
 
 /// One question of an exchange, or objects for the vnode asked.

@@ -76,6 +76,15 @@ public final class TreeKeeper: ReplicaStore {
     try store.metadata(name)
   }
 
+  /// See ``ReplicaStore``.
+  public func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage] { try store.damage() }
+
+  /// See ``ReplicaStore``; the trees of the partitions are built again.
+  public func resolve(_ damage: ReplicaDamage) throws(ReplicaStoreFailure) {
+    try store.resolve(damage)
+    for part in damage.parts { rebuild(part.partition) }
+  }
+
   /// Applies all changes at once, to the store and to the trees.
   public func apply(_ changes: [ReplicaChange]) throws(ReplicaStoreFailure) -> UInt64 {
     let prepared = prepare(changes)

@@ -170,6 +170,32 @@ public struct Vnodes {
     return (try store.apply(changes), changes.count)
   }
 
+  /// Stores objects that were damaged here as another replica holds them, merged with what can be
+  /// read, and gives the vnode a new identity: events of its own may be among what is lost.
+  ///
+  /// - Returns: the sequence that makes it durable and how many objects changed anything here.
+  public mutating func restore(
+    _ entries: [ReplicaScan.Entry], in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> (sequence: UInt64, changed: Int) {
+    var changes: [ReplicaChange] = []
+    for entry in entries {
+      do throws(ReplicaStoreFailure) {
+        let merged = try mergeChange(
+          entry.encoded, of: entry.key, in: partition, keepsSiblings: true)
+        if let change = merged.change { changes.append(change) }
+      } catch {
+        let object = try decode(entry.encoded, in: partition)
+        let (encoded, headByteCount) = object.encoded()
+        changes.append(
+          .put(entry.key, partition, encoded: encoded, headByteCount: headByteCount))
+      }
+    }
+    guard !changes.isEmpty else { return (store.sequences.applied, 0) }
+    let changed = changes.count
+    changes.append(try identities.renew(partition, in: store))
+    return (try store.apply(changes), changed)
+  }
+
   /// Removes the objects that are still exactly as they were sent, and gives the vnode a new
   /// identity in the same batch.
   ///

@@ -4,7 +4,8 @@ public enum KnownProbes {
   public static let shards = [
     "anti-entropy given up", "anti-entropy refused", "anti-entropy repair of another vnode",
     "anti-entropy repair of the own vnode", "anti-entropy timed out", "anti-entropy unresolved",
-    "duplicate forward dropped", "epoch bump", "forward target lost", "handed off objects removed",
+    "damage not fetched yet", "damage repaired", "duplicate forward dropped", "epoch bump",
+    "forward target lost", "handed off objects removed",
     "handoff failed", "handoff given up", "handoff removal skipped", "hash trees built",
     "hash trees restored", "hint stored",
     "put sent again or to a fallback", "read repair", "write forwarded during transfer",

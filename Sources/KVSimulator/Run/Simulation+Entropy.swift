@@ -86,14 +86,20 @@ extension Simulation {
     let node = members[random.below(members.count)]
     let place = ShardPlace(node: node, shard: random.below(world.nodes[node].shards.count))
     guard isSpare(place) else { return }
-    let isDirectory = place.shard > 0 && random.chance(0.5)
-    world.probes.count("sim: lapse \(isDirectory ? Lapse.lostDirectory : .emptiedShard)")
-    if isDirectory {
+    switch random.below(3) {
+    case 0 where place.shard > 0:
+      world.probes.count("sim: lapse \(Lapse.lostDirectory)")
       world.loseDirectory(of: place)
       try advance(to: world.time + 5 * Self.second)
       try waitForAgreement(upTo: 120 * Self.second)
-    } else {
+    case 1:
+      world.probes.count("sim: lapse \(Lapse.emptiedShard)")
       world.empty(place)
+    default:
+      isRotten = true
+      if world.rotTable(of: place, random: &random) {
+        world.probes.count("sim: lapse \(Lapse.rottenTable)")
+      }
     }
   }
 

@@ -51,6 +51,8 @@ public struct Simulation {
   /// True when partitions have moved since the clients began.
   var hasMoved = false
   var membership = MembershipScript()
+  /// True once a table has been damaged: then some reads may fail until it is repaired.
+  var isRotten = false
   /// The nodes that are members, by position.
   var members: [Int] = []
 

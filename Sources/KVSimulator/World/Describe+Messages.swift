@@ -52,6 +52,7 @@ extension Describe {
 
   private static func text(of message: EntropyMessage) -> String {
     switch message {
+    case .fold, .foldReply: return "\(message)"
     case .request(let request):
       let question =
         switch request.question {

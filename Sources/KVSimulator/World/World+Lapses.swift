@@ -16,6 +16,8 @@ enum Lapse: Int, CaseIterable {
   case stalenessBehindTrees
   /// Every object of a shard is gone.
   case emptiedShard
+  /// A part of a table of a shard cannot be read any more.
+  case rottenTable
   /// A shard's directory is gone when its process starts.
   case lostDirectory
 }
@@ -53,17 +55,55 @@ extension World {
     }
   }
 
+  /// Flips bits in a table of a shard, where that concerns objects only; false when it has none.
+  mutating func rotTable(of place: ShardPlace, random: inout SeededRandom) -> Bool {
+    let store = nodes[place.node].shards[place.shard].store
+    let files = nodes[place.node].fileSystem
+    do throws(StorageError) {
+      let directory = "/shard-\(place.shard)/ledger"
+      let tables = try files.list(directory).filter { $0.hasSuffix(".sst") }
+      guard let name = tables.randomElement(using: &random) else { return false }
+      let path = "\(directory)/\(name)"
+      let offset = random.below(max(1, try files.size(path)))
+      let mask = UInt8(1 + random.below(255))
+      files.corrupt(path, at: offset, mask: mask)
+      let damage = try store.scrub().damage
+      let isObjects = damage.allSatisfy { error in
+        store.keyRange(of: error).map { KeyRange.objects.contains($0) } ?? false
+      }
+      if !isObjects || damage.isEmpty { files.corrupt(path, at: offset, mask: mask) }
+      return isObjects && !damage.isEmpty
+    } catch {
+      fail(.storage, "n\(place.node)/\(place.shard) cannot be scrubbed: \(error)")
+      return false
+    }
+  }
+
   /// Ends a process, removes the directory of one of its shards and starts it again.
   mutating func loseDirectory(of place: ShardPlace) {
     crash(place.node, losesPower: false)
     let directory = "/shard-\(place.shard)"
     do throws(StorageError) {
       let files = nodes[place.node].fileSystem
-      for name in try files.list(directory) { try files.remove("\(directory)/\(name)") }
-      try files.syncDirectory(directory)
+      for folder in [directory, "\(directory)/journal", "\(directory)/ledger"] {
+        for name in try files.list(folder) where try files.exists("\(folder)/\(name)") {
+          try files.remove("\(folder)/\(name)")
+        }
+        try files.syncDirectory(folder)
+      }
     } catch {
       fail(.storage, "n\(place.node)/\(place.shard) cannot be removed: \(error)")
     }
     boot(place.node)
+  }
+}
+
+extension KeyRange {
+  /// The keys of objects, which are followed by those of metadata.
+  fileprivate static let objects = KeyRange(lower: [], upper: [0xFF, 0xFF])
+
+  fileprivate func contains(_ other: KeyRange) -> Bool {
+    !other.lower.lexicographicallyPrecedes(lower)
+      && !upper.lexicographicallyPrecedes(other.upper)
   }
 }

@@ -47,6 +47,7 @@ final class ObviousStore {
         _ = try effective(bucket)
         properties[bucket] = nil
         return .propertiesStored
+      case .fold: return .folded(FoldResult())
       }
     } catch {
       return .failure(error)
