@@ -67,6 +67,7 @@ var targets: [Target] = [
   executable("spine", ["SpineServices", "KVClient", "KVBase", argumentParser]),
   executable("kvsim", ["KVSimulator", "KVStorage", "KVBase", argumentParser]),
   executable("kvstress", ["KVStorage", "KVBase", argumentParser]),
+  executable("kvtorture", ["KVClient", "KVModel", "KVBase", argumentParser]),
   executable(
     "kvfuzz",
     ["KVBase", "KVModel", "KVProtocol", "KVTransport", "KVStorage", "KVServer", argumentParser]),

@@ -7,6 +7,8 @@ enum Deadline: Hashable {
   case tick
   /// A GET's answer or its late replies are due.
   case get(OperationID)
+  /// A body that a GET waits for is late.
+  case hedge(OperationID)
   /// A PUT's retry, answer or late copies are due.
   case put(OperationID)
   /// A forwarded PUT's outcome is due.

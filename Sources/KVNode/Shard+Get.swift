@@ -53,6 +53,25 @@ extension Shard {
     perform(actions, operation, get)
   }
 
+  /// A body has been waited for long enough to ask another vnode for it, if the budget allows.
+  mutating func hedgeDue(_ operation: OperationID) {
+    guard hedgeCredit >= Self.hedgeCost, var get = gets.removeValue(forKey: operation) else {
+      return
+    }
+    var actions: [GetCoordinator.Action] = []
+    if get.coordinator.hedge(into: &actions) {
+      hedgeCredit -= Self.hedgeCost
+      counters.hedgedReads += 1
+      probe("hedged read")
+    }
+    perform(actions, operation, get)
+  }
+
+  /// At most one fetched body in ten is asked for twice, so that hedging cannot double the load of a
+  /// cluster that is slow because it is busy.
+  private static let hedgeCost = 10
+  private static let hedgeCreditLimit = 1000
+
   mutating func viewChangedForGets() {
     for operation in gets.keys.sorted() {
       guard var get = gets.removeValue(forKey: operation) else { continue }
@@ -71,6 +90,9 @@ extension Shard {
       switch action {
       case .read(let replica, let byteLimit):
         read(get.coordinator.key, replica, operation, byteLimit)
+      case .awaitBody:
+        hedgeCredit = min(hedgeCredit + 1, Self.hedgeCreditLimit)
+        deadlines.add(.hedge(operation), at: now.instant + configuration.hedgeDelay)
       case .answer(let result):
         let purpose = get.purpose
         get.purpose = .answered

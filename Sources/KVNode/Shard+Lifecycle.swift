@@ -138,12 +138,8 @@ extension Shard {
     }
   }
 
-  private mutating func persistMembership(_ bytes: Bytes) {
-    guard storeFailure == nil else {
-      // Never durable: from here on this node says nothing more about the cluster.
-      membershipSequence = .max
-      return
-    }
+  mutating func persistMembership(_ bytes: Bytes) {
+    guard storeFailure == nil else { return keepUnsaved(bytes) }
     do {
       let sequence = try store.apply([.metadata(Self.membershipName, bytes)])
       membershipSequence = sequence
@@ -153,7 +149,15 @@ extension Shard {
       }
     } catch {
       log(.error, "the membership's state could not be stored: \(error)")
+      storeFailure = error
+      keepUnsaved(bytes)
     }
+  }
+
+  /// Not durable: until it is, this node says nothing more about the cluster.
+  private mutating func keepUnsaved(_ bytes: Bytes) {
+    membershipSequence = .max
+    unsavedMembership = bytes
   }
 
   /// Tells others nothing that a crash could make this node forget: a claimant that has announced a
@@ -209,6 +213,7 @@ extension Shard {
 
   mutating func synced(through sequence: UInt64) {
     for waiting in durability.release(through: sequence) { perform(waiting) }
+    resumeAfterFullDisk(through: sequence)
   }
 
   private mutating func perform(_ waiting: DurabilityQueue.Waiting) {
@@ -253,6 +258,7 @@ extension Shard {
     if configuration.shard != .membership, configuration.member.shardCount > 1 {
       send(.viewRequest(after: viewNumber), to: Address(node: address.node, shard: .membership))
     }
+    retryFlushOnFullDisk()
     guard phase == .serving else { return }
     if storeFailure == nil, store.sequences.applied > syncRequested {
       syncRequested = store.sequences.applied

@@ -44,7 +44,10 @@ extension Shard {
     _ request: WriteRequest, _ failure: RequestFailure, from: Address
   ) {
     counters.vnodeRefusals += 1
-    if case .storage(let text) = failure { log(.error, "a write failed: \(text)") }
+    // A store that takes no writes has said so once.
+    if case .storage(let text) = failure, storeFailure == nil {
+      log(.error, "a write failed: \(text)")
+    }
     guard request.operation != .none else { return }
     let reply = WriteReply(
       operation: request.operation, partition: request.partition, outcome: .refused(failure))

@@ -56,6 +56,8 @@ public struct Shard {
   var membership: Membership?
   /// What must be synced for the membership's state to survive a crash.
   var membershipSequence: UInt64 = 0
+  /// The membership's state while the store does not take it.
+  var unsavedMembership: Bytes?
   /// The number of the latest view, counted by shard 0; 0 for none.
   var viewNumber: UInt64 = 0
   var isEpochDurable = false
@@ -69,6 +71,8 @@ public struct Shard {
   var puts: [OperationID: PutOperation] = [:]
   var forwards: [OperationID: ForwardOperation] = [:]
   var listings: [OperationID: ListOperation] = [:]
+  /// What hedged reads may still spend; see ``hedgeDue(_:)``.
+  var hedgeCredit = 100
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -95,7 +99,11 @@ public struct Shard {
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
-  public var nextDeadline: Instant {
+  ///
+  /// Stored, not computed: whoever asks after each event must not copy the shard for it.
+  public private(set) var nextDeadline = Instant.distantFuture
+
+  private var earliestDeadline: Instant {
     switch phase {
     case .stopped: return .distantFuture
     // Membership takes nothing in before the shard serves.
@@ -123,6 +131,7 @@ public struct Shard {
     drainInbox()
     effects.append(contentsOf: outbox)
     outbox.removeAll(keepingCapacity: true)
+    nextDeadline = earliestDeadline
   }
 
   mutating func take(_ event: ShardEvent) {
@@ -210,6 +219,7 @@ public struct Shard {
       switch deadline {
       case .tick: tick()
       case .get(let operation): getDue(operation)
+      case .hedge(let operation): hedgeDue(operation)
       case .put(let operation): putDue(operation)
       case .forward(let operation): forwardDue(operation)
       case .listing(let operation): listingDue(operation)
@@ -266,7 +276,7 @@ extension Shard {
   func isLive(_ deadline: Deadline) -> Bool {
     switch deadline {
     case .tick, .stop: true
-    case .get(let operation): gets[operation] != nil
+    case .get(let operation), .hedge(let operation): gets[operation] != nil
     case .put(let operation): puts[operation] != nil
     case .forward(let operation): forwards[operation] != nil
     case .listing(let operation): listings[operation] != nil

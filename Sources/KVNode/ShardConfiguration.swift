@@ -28,6 +28,8 @@ public struct ShardConfiguration: Sendable {
   /// Objects up to this many encoded bytes are returned whole by replicas at once; of larger ones
   /// the coordinator asks for heads and fetches one body.
   public var inlineByteLimit = 16 << 10
+  /// How long a GET waits for a body from one replica before it asks another for it too.
+  public var hedgeDelay: Duration = .milliseconds(50)
   /// How often the failure detector probes a member.
   public var probeInterval: Duration = .milliseconds(200)
   /// How long a probe may go unanswered, directly and through others.

@@ -8,6 +8,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var deletes = 0
   /// Listings asked of this shard.
   public var listings = 0
+  /// Bodies asked of a second replica because the first was late.
+  public var hedgedReads = 0
   /// Requests answered with a failure.
   public var failures = 0
   /// Of those, time-outs.
@@ -53,6 +55,7 @@ public struct ShardStatistics: Hashable, Sendable {
     [
       ("gets", gets), ("puts", puts), ("deletes", deletes), ("listings", listings),
       ("failures", failures), ("timeouts", timeouts), ("overloads", overloads),
+      ("hedgedReads", hedgedReads),
       ("forwards", forwards), ("siblings", siblings), ("readRepairs", readRepairs),
       ("vnodeGets", vnodeGets), ("vnodePuts", vnodePuts), ("hintsStored", hintsStored),
       ("vnodeRefusals", vnodeRefusals), ("handoffObjects", handoffObjects),

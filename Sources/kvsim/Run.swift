@@ -19,6 +19,8 @@ struct Run: ParsableCommand {
   var probes = false
   @Flag(help: "Run every seed in two processes and compare their digests.")
   var checkDeterminism = false
+  @Flag(help: "Stop at the first seed that fails.")
+  var failFast = false
   @Flag(help: "Print one line per seed.")
   var verbose = false
 
@@ -37,11 +39,13 @@ struct Run: ParsableCommand {
   private func runTraced() throws {
     var hasFailed = false
     for seed in seeds.first...seeds.last {
-      var simulation = Simulation(seed: seed, options: options.simulation) { print($0) }
-      let report = simulation.run()
-      print("seed \(seed) \(report.workload.rawValue) digest \(hexadecimal(report.digest))")
-      hasFailed = hasFailed || report.failure != nil
-      if let failure = report.failure { explain(failure, seed, report.workload) }
+      for variant in options.variants {
+        var simulation = Simulation(seed: seed, options: variant.simulation) { print($0) }
+        let report = simulation.run()
+        print("seed \(seed) \(report.workload.rawValue) digest \(hexadecimal(report.digest))")
+        hasFailed = hasFailed || report.failure != nil
+        if let failure = report.failure { explain(failure, seed, report.workload) }
+      }
     }
     if hasFailed { throw ExitCode(1) }
   }
@@ -50,7 +54,7 @@ struct Run: ParsableCommand {
     let start = ContinuousClock.now
     let outcomes = runAll()
     let wall = start.duration(to: .now)
-    let reports = outcomes.reports.sorted { $0.seed < $1.seed }
+    let reports = sorted(outcomes.reports)
     if verbose { for report in reports { print(line(report)) } }
     for report in reports {
       if let failure = report.failure { explain(failure, report.seed, report.workload) }
@@ -64,16 +68,28 @@ struct Run: ParsableCommand {
   }
 
   private func runAll() -> RunOutcomes {
-    let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    var pool = WorkerPool(range: seeds, jobs: jobs ?? processors, arguments: options.arguments)
+    let variants = options.variants
     let isTerminal = isatty(2) != 0
-    let total = seeds.last - seeds.first + 1
-    let outcomes = pool.run { outcomes in
-      guard isTerminal, !outcomes.reports.isEmpty else { return }
-      emit("\r\(outcomes.reports.count) of \(total)", to: 2)
+    let total = Int(seeds.last - seeds.first + 1) * variants.count
+    var all = RunOutcomes()
+    for variant in variants {
+      var pool = WorkerPool(
+        range: seeds, jobs: jobs ?? WorkerPool.processors, arguments: variant.arguments,
+        stopsAtFailure: failFast)
+      let outcomes = pool.run { outcomes in
+        guard isTerminal, !outcomes.reports.isEmpty else { return }
+        emit("\r\(all.reports.count + outcomes.reports.count) of \(total)", to: 2)
+      }
+      all.reports += outcomes.reports
+      all.crashes += outcomes.crashes
+      if failFast, all.hasFailure { break }
     }
     if isTerminal { emit("\r", to: 2) }
-    return outcomes
+    return all
+  }
+
+  private func sorted(_ reports: [RunReport]) -> [RunReport] {
+    reports.sorted { ($0.seed, $0.workload.rawValue) < ($1.seed, $1.workload.rawValue) }
   }
 
   // MARK: Words
@@ -81,19 +97,14 @@ struct Run: ParsableCommand {
   private func explain(_ failure: SimulationFailure, _ seed: UInt64, _ workload: Workload) {
     print("seed \(seed) FAILED: \(failure.checker.rawValue)")
     print("  \(failure.explanation)")
-    print("  repeat: \(command(seed)) --workload \(workload.rawValue) --trace")
+    print("  repeat: \(options.command(seed, workload)) --trace")
+    print("  shrink: kvsim shrink --seed \(seed) --workload \(workload.rawValue)")
   }
 
   private func explain(_ crash: RunOutcomes.Crash) {
     print("seed \(crash.seed) ENDED ITS PROCESS with signal \(crash.signal); its words are above")
-    let workload = options.workload.map { " --workload \($0.rawValue)" } ?? ""
-    print("  repeat: \(command(crash.seed))\(workload) --trace")
-  }
-
-  private func command(_ seed: UInt64) -> String {
-    var rest = options
-    rest.workload = nil
-    return (["kvsim run --seeds \(seed)..\(seed)"] + rest.arguments).joined(separator: " ")
+    let words = ["kvsim run --seeds \(crash.seed)..\(crash.seed)"] + crash.arguments
+    print("  repeat: \(words.joined(separator: " ")) --trace")
   }
 
   private func line(_ report: RunReport) -> String {
@@ -108,24 +119,23 @@ struct Run: ParsableCommand {
     let digest = reports.reduce(UInt64(reports.count)) { StableHash.mix($0 ^ $1.digest) }
     let seconds = Double(wall.wholeMilliseconds) / 1000
     let rate = Double(reports.count) / max(seconds, 0.001)
-    return "seeds \(seeds.first)..\(seeds.last), \(options.workload?.rawValue ?? "all workloads"): "
+    let hours = virtual * 60 / max(seconds, 0.001)
+    return
+      "seeds \(seeds.first)..\(seeds.last), \(options.workload?.description ?? "mixed workloads"): "
       + "\(tenths(virtual)) virtual hours, \(reports.reduce(0) { $0 + $1.eventCount }) events, "
       + "\(reports.reduce(0) { $0 + $1.requestCount }) requests, "
       + "\(reports.reduce(0) { $0 + $1.acknowledgedCount }) writes acknowledged, "
       + "digest \(hexadecimal(digest)), \(tenths(seconds)) s, \(tenths(rate)) seeds/s, "
+      + "\(tenths(hours)) virtual hours a minute, "
       + (failures == 0 ? "clean" : "\(failures) FAILED")
   }
 
   private func printProbes(_ reports: [RunReport]) {
-    var counts = ProbeCounts()
-    for report in reports { counts.add(report.probes) }
-    for row in counts.rows { print("probe \(row.name): \(row.count)") }
-    let hit = Set(counts.rows.map(\.name))
-    for name in KnownProbes.names where !hit.contains(name) { print("probe \(name): NEVER HIT") }
+    for line in ProbeReport(reports).lines { print(line) }
   }
 
   private func isRepeated(_ reports: [RunReport]) -> Bool {
-    let again = runAll().reports.sorted { $0.seed < $1.seed }
+    let again = sorted(runAll().reports)
     let differing = zip(reports, again).filter { $0.digest != $1.digest }.map(\.0.seed)
     if reports.count == again.count, differing.isEmpty {
       print("digests of \(reports.count) seeds are equal in a second run")

@@ -20,6 +20,7 @@ struct Worker: ParsableCommand {
       let report = simulation.run()
       for row in report.probes.rows { Self.say(.probe(row.name, row.count)) }
       if let failure = report.failure { Self.say(.failure(failure)) }
+      Self.say(.size(report.size))
       Self.say(.done(report))
     }
   }
@@ -34,6 +35,7 @@ enum WorkerLine {
   case start(UInt64)
   case probe(String, Int)
   case failure(SimulationFailure)
+  case size(RunSize)
   case done(RunReport)
 
   var text: String {
@@ -43,6 +45,11 @@ enum WorkerLine {
     case .failure(let failure):
       "failure\t\(failure.checker.rawValue)\t"
         + failure.explanation.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    case .size(let size):
+      "size\t"
+        + [size.nodes, size.clients, size.keys, size.seconds, size.requests]
+        .map(String.init).joined(separator: "\t")
+        + "\t\(NameList(size.faults))\t\(NameList(size.rarePaths))"
     case .done(let report):
       ([
         "done", String(report.seed), report.workload.rawValue, String(report.virtualNanoseconds),
@@ -64,6 +71,9 @@ enum WorkerLine {
     case "failure" where fields.count == 3:
       guard let checker = Checker(rawValue: fields[1]) else { return nil }
       self = .failure(SimulationFailure(checker: checker, explanation: fields[2]))
+    case "size" where fields.count == 8:
+      guard let size = Self.size(fields) else { return nil }
+      self = .size(size)
     case "done" where fields.count == 9:
       guard let workload = Workload(rawValue: fields[2]) else { return nil }
       let numbers = ([fields[1]] + fields[3...]).compactMap { UInt64($0) }
@@ -78,6 +88,18 @@ enum WorkerLine {
       self = .done(report)
     default: return nil
     }
+  }
+
+  private static func size(_ fields: [String]) -> RunSize? {
+    let numbers = fields[1...5].compactMap { Int($0) }
+    guard numbers.count == 5, let faults = NameList<FaultKind>(argument: fields[6]),
+      let rarePaths = NameList<RarePath>(argument: fields[7])
+    else { return nil }
+    var size = RunSize()
+    (size.nodes, size.clients, size.keys) = (numbers[0], numbers[1], numbers[2])
+    (size.seconds, size.requests) = (numbers[3], numbers[4])
+    (size.faults, size.rarePaths) = (faults.values, rarePaths.values)
+    return size
   }
 }
 

@@ -12,10 +12,14 @@ struct WorkerPool {
     var start = ContinuousClock.now
     var probes = ProbeCounts()
     var failure: SimulationFailure?
+    var size = RunSize()
   }
 
+  /// The processors of this machine.
+  static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
   /// A seed that takes longer than this has hung; a run takes a fraction of a second.
-  private static let patience = Duration.seconds(120)
+  private static let patience = Duration.seconds(300)
 
   private let range: SeedRange
   private let jobs: Int
@@ -23,7 +27,10 @@ struct WorkerPool {
   private var processes: [Process] = []
   private(set) var outcomes = RunOutcomes()
 
-  init(range: SeedRange, jobs: Int, arguments: [String]) {
+  private let stopsAtFailure: Bool
+
+  init(range: SeedRange, jobs: Int, arguments: [String], stopsAtFailure: Bool = false) {
+    self.stopsAtFailure = stopsAtFailure
     self.range = range
     self.jobs = jobs
     self.arguments = arguments
@@ -45,12 +52,15 @@ struct WorkerPool {
         read(index)
         progress(outcomes)
       }
+      if isStopping { for process in processes { kill(process.identifier, SIGKILL) } }
     }
     return outcomes
   }
 
+  private var isStopping: Bool { stopsAtFailure && outcomes.hasFailure }
+
   private mutating func start(from seed: UInt64) {
-    guard seed <= range.last else { return }
+    guard seed <= range.last, !isStopping else { return }
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else { fatalError("no pipe: error \(errno)") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -98,9 +108,11 @@ struct WorkerPool {
       processes[index].failure = nil
     case .probe(let name, let count): processes[index].probes.count(name, count)
     case .failure(let failure): processes[index].failure = failure
+    case .size(let size): processes[index].size = size
     case .done(var report):
       report.probes = processes[index].probes
       report.failure = processes[index].failure
+      report.size = processes[index].size
       processes[index].running = nil
       outcomes.reports.append(report)
     }
@@ -111,12 +123,16 @@ struct WorkerPool {
     close(process.output)
     var status: Int32 = 0
     while waitpid(process.identifier, &status, 0) < 0, errno == EINTR {}
-    if let seed = process.running {
+    if isStopping {
+      // What it was at is nobody's failure.
+    } else if let seed = process.running {
       let signal = status & 0x7F
-      outcomes.crashes.append(RunOutcomes.Crash(seed: seed, signal: Int(signal)))
+      outcomes.crashes.append(
+        RunOutcomes.Crash(seed: seed, signal: Int(signal), arguments: arguments))
       start(from: process.next)
     } else if status != 0, process.next <= range.last {
-      outcomes.crashes.append(RunOutcomes.Crash(seed: process.next, signal: 0))
+      outcomes.crashes.append(
+        RunOutcomes.Crash(seed: process.next, signal: 0, arguments: arguments))
     }
   }
 }
@@ -126,8 +142,12 @@ struct RunOutcomes {
   struct Crash {
     var seed: UInt64
     var signal: Int
+    var arguments: [String]
   }
 
   var reports: [RunReport] = []
   var crashes: [Crash] = []
+
+  /// True when a check failed or a process ended.
+  var hasFailure: Bool { !crashes.isEmpty || reports.contains { $0.failure != nil } }
 }

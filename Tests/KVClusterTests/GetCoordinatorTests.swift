@@ -185,6 +185,27 @@ import Testing
     #expect(actions.last == .finished)
   }
 
+  @Test func `a body that is late is asked of a second vnode, once`() throws {
+    let fixture = CoordinatorFixture()
+    var (actions, coordinator) = try run([Self.new.head, Self.new.head])
+    #expect(actions.count { $0 == .awaitBody } == 1)
+    actions.removeAll()
+    let isHedged = coordinator.hedge(into: &actions)
+    #expect(isHedged)
+    let second = Replica(partition: fixture.partition(1), node: fixture.node(1), role: .primary)
+    #expect(actions == [.read(second, byteLimit: Int(Int32.max))])
+    let isHedgedAgain = coordinator.hedge(into: &actions)
+    #expect(!isHedgedAgain, "nobody else is known to have it")
+    coordinator.receive(
+      Self.new.whole, partition: fixture.partition(1), node: fixture.node(1), into: &actions)
+    #expect(answers(actions) == [.success(Self.new)])
+    let isHedgedLate = coordinator.hedge(into: &actions)
+    #expect(!isHedgedLate, "it is answered")
+    coordinator.receive(
+      Self.new.whole, partition: fixture.partition(0), node: fixture.node(0), into: &actions)
+    #expect(answers(actions).count == 1)
+  }
+
   @Test func `a vnode that fails to send the body is replaced by another that has it`() throws {
     let fixture = CoordinatorFixture()
     var (actions, coordinator) = try run([Self.new.head, Self.new.head])

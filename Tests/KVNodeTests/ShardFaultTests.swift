@@ -68,6 +68,24 @@ import Testing
     #expect(cluster.probes["epoch bump"] == 12)
   }
 
+  @Test func `a node takes writes again once its full disk has space`() throws {
+    let cluster = TestCluster()
+    try cluster.start()
+    cluster.limitDisk(of: 1, to: 0)
+    var options = PutOptions()
+    options.dw = .all
+    options.timeout = .seconds(1)
+    #expect(try cluster.put(key, "full", at: 0, options) != .stored(KVObject()))
+    try cluster.run(milliseconds: 2000)
+    #expect(cluster.logs.contains { $0.contains("a flush failed") })
+    cluster.limitDisk(of: 1, to: nil)
+    try cluster.run(milliseconds: 3000)
+    #expect(cluster.probes["resumed after a full disk", default: 0] > 0)
+    let later = ObjectKey(bucket: "b", key: "later")
+    #expect(try cluster.put(later, "v", at: 1, options) == .stored(KVObject()))
+    #expect(try cluster.primaries(of: later).allSatisfy { $0?.values == ["v"] })
+  }
+
   @Test func `a read repairs replicas that missed writes, tombstones included`() throws {
     let cluster = TestCluster()
     try cluster.start()

@@ -120,6 +120,14 @@ final class TestCluster {
     }
   }
 
+  /// Leaves the disks of a node so many bytes; nil for all they could want.
+  func limitDisk(of node: Int, to byteCount: Int?) {
+    for shard in 0..<shardCount {
+      guard let disk = files[address(node, shard)] else { continue }
+      disk.setByteCapacity(byteCount.map { disk.usage + $0 } ?? .max)
+    }
+  }
+
   /// Changes what every running shard knows of the cluster.
   func changeView(_ change: (inout ClusterView) -> Void) {
     change(&view)
@@ -225,10 +233,17 @@ final class TestCluster {
   }
 
   private func deliver(_ item: Item) throws {
+    var event = item.event
     if case .synced(let sequence) = item.event {
-      try stores[item.target]?.store.sync(through: SequenceNumber(sequence))
+      do throws(StorageError) {
+        try stores[item.target]?.store.sync(through: SequenceNumber(sequence))
+      } catch {
+        guard error.code == .diskFull else { throw error }
+        event = .syncFailed(
+          ReplicaStoreFailure(code: error.code.rawValue, description: error.description))
+      }
     }
-    step(item.event, at: item.target)
+    step(event, at: item.target)
   }
 
   private func step(_ event: ShardEvent, at address: Address) {

@@ -190,7 +190,10 @@ import Testing
     let fileSystem = PosixFileSystem()
     let store = try open(fileSystem, at: root)
     var batch = WriteBatch()
-    for index in 0..<100 { batch.put(bytes("\(index)"), Bytes(repeating: 3, count: 5000)) }
+    var random = SeededRandom(seed: 1)
+    for index in 0..<100 {
+      batch.put(bytes("\(index)"), (0..<5000).map { _ in UInt8(random.below(256)) })
+    }
     try store.write(batch)
     let first = try store.backup(to: other + "/1")
     let second = try store.backup(to: other + "/2", after: other + "/1")

@@ -113,6 +113,7 @@ import Testing
     let fileSystem = CrashableFileSystem()
     var options = StoreOptions.tiny
     options.separationByteCount = 100
+    options.compression = .none
     let store = try Store.open(at: "/store", fileSystem: fileSystem, options: options)
     for round in 0..<4 {
       for index in 0..<40 where round == 0 || index % 4 != 0 {

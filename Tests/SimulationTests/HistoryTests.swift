@@ -136,6 +136,27 @@ import Testing
     }
   }
 
+  @Test func `a lost disk excuses what one primary had, not what two had`() throws {
+    var history = history()
+    history.lostDiskCount = 1
+    _ = put(&history, primaries: 1)
+    try history.checkFinal(KVObject(), key: 0)
+    let vouched = put(&history, primaries: 2)
+    expect(.durability) { () throws(SimulationFailure) in
+      try history.checkFinal(KVObject(), key: 0)
+    }
+    var object = KVObject()
+    object.write(content(vouched), context: VersionVector(), by: actor)
+    try history.checkFinal(object, key: 0)
+    let nothing = KVObject()
+    let sight = try history.look(at: nothing, key: 1)
+    _ = put(&history, at: 5, primaries: 2, key: 1)
+    try history.checkQuorumRead(nothing, sight, key: 1, start: 9, primaryCount: 2, n: 3)
+    expect(.quorum) { () throws(SimulationFailure) in
+      try history.checkQuorumRead(nothing, sight, key: 1, start: 9, primaryCount: 3, n: 3)
+    }
+  }
+
   @Test func `a dot that stands for two writes is found`() throws {
     var history = history()
     var one = KVObject()

@@ -54,6 +54,25 @@ import Testing
     #expect(reordered > 100)
   }
 
+  @Test func `a slow link and a doubling one are so until they are healed`() {
+    var settings = Network.Settings()
+    settings.isStream = false
+    var network = network(settings)
+    network.setSlow(true, from: 0, to: 1)
+    network.setDuplication(1, from: 0, to: 1)
+    var latest: UInt64 = 0
+    for _ in 0..<50 {
+      guard case .arrives(let times, _) = network.send(from: a, to: b, at: 0) else { continue }
+      #expect(times.count == 2)
+      latest = max(latest, times[0])
+    }
+    #expect(latest > 10 * settings.maximumDelay)
+    network.heal(from: 0, to: 1)
+    guard case .arrives(let times, _) = network.send(from: a, to: b, at: 0) else { return }
+    #expect(times.count == 1)
+    #expect(times[0] <= settings.maximumDelay)
+  }
+
   @Test func `a broken connection loses what is under way, and only that`() {
     var network = network(Network.Settings())
     guard case .arrives(_, let first) = network.send(from: a, to: b, at: 0) else { return }

@@ -76,7 +76,7 @@ private final class SpineSession: BenchSession {
   }
 
   func get(_ key: [UInt8]) -> Int {
-    orFail { try store.get(key, into: &buffer) ? buffer.count : -1 }
+    orFail { try store.withValue(key) { value in value.byteCount } ?? -1 }
   }
 
   func head(_ key: [UInt8]) -> Int {
@@ -87,9 +87,9 @@ private final class SpineSession: BenchSession {
     var count = 0
     var sum: UInt8 = 0
     orFail {
-      try store.forEach(from: key, heads ? .heads : .values) { entry in
+      try store.snapshot().forEachSpan(from: key, heads ? .heads : .values) { _, value in
         count += 1
-        if let last = entry.value.last { sum &+= last }
+        if !value.isEmpty { sum &+= value.unsafeLoad(fromByteOffset: value.byteCount - 1, as: UInt8.self) }
         return count < limit
       }
     }

@@ -15,6 +15,8 @@ public struct GetCoordinator: Sendable {
   public enum Action: Hashable, Sendable {
     /// Ask the vnode; objects above the limit are to come as heads.
     case read(Replica, byteLimit: Int)
+    /// Call ``hedge(into:)`` after a while: the answer waits for a body from a single vnode.
+    case awaitBody
     /// Tell whoever asked; at most once. The object is empty when nothing was found.
     case answer(Result<KVObject, RequestFailure>)
     /// Send the encoded object to a vnode that lacks it or has an older one.
@@ -97,6 +99,27 @@ public struct GetCoordinator: Sendable {
       }
     }
     if changed { evaluate(into: &actions) }
+  }
+
+  /// Asks a second vnode for each body that the first has not sent yet; false when there is none to ask.
+  ///
+  /// One slow disk then delays no GET for which another replica has what it needs.
+  ///
+  /// **Source**: Dean and Barroso, *The tail at scale* (CACM 2013), "Hedged requests".
+  public mutating func hedge(into actions: inout [Action]) -> Bool {
+    guard !isAnswered else { return false }
+    var isAsking = false
+    for sibling in mergedHeads().siblings where content(of: sibling) == nil {
+      let index = answers.indices.first { index in
+        guard case .object(let object, isWhole: false) = answers[index].state else { return false }
+        return object.siblings.contains { $0.dot == sibling.dot }
+      }
+      guard let index, let head = answers[index].object else { continue }
+      answers[index].state = .fetching(head)
+      actions.append(.read(answers[index].replica, byteLimit: Int(Int32.max)))
+      isAsking = true
+    }
+    return isAsking
   }
 
   /// Ends the wait: for the answer if there was none, else for late replies.
@@ -221,6 +244,7 @@ extension GetCoordinator {
       }
       guard !isAsked, let index = holders.first, let head = answers[index].object else { continue }
       answers[index].state = .fetching(head)
+      if !isAnswered { actions.append(.awaitBody) }
       actions.append(.read(answers[index].replica, byteLimit: Int(Int32.max)))
     }
   }

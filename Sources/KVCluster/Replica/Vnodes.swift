@@ -209,8 +209,11 @@ public struct Vnodes {
     }
     let removed = changes.count
     if removed > 0 {
-      changes.append(try identities.renew(partition, in: store))
+      // A generation that no batch has made known would be counted under twice.
+      var renewed = identities
+      changes.append(try renewed.renew(partition, in: store))
       _ = try store.apply(changes)
+      identities = renewed
     }
     return (removed, entries.count - removed)
   }

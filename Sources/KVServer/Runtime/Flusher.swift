@@ -55,7 +55,7 @@ final class Flusher: @unchecked Sendable {
         finish(through)
         report(.synced(through: through))
       } catch {
-        finish(sequence)
+        giveUp()
         report(.syncFailed(error))
       }
     }
@@ -70,6 +70,13 @@ final class Flusher: @unchecked Sendable {
       condition.wait(until: .distantFuture)
     }
     return target
+  }
+
+  /// Forgets what was asked for: whoever has learnt of the failure may ask again, also for the same.
+  private func giveUp() {
+    condition.lock()
+    target = done
+    condition.unlock()
   }
 
   private func finish(_ sequence: UInt64) {

@@ -68,6 +68,8 @@ struct History {
   private(set) var keys: [Key]
   /// All writes, by number.
   private(set) var writes: [Write] = []
+  /// How many nodes may have forgotten what they had made durable.
+  var lostDiskCount = 0
 
   init(keys: [Key]) { self.keys = keys }
 
@@ -87,6 +89,12 @@ struct History {
 
   /// The numbers with this outcome.
   func count(_ outcome: Outcome) -> Int { writes.count { $0.outcome == outcome } }
+
+  /// True when the write must be there: it was acknowledged, and no lost disk excuses its loss.
+  private func isVouchedFor(_ number: Int) -> Bool {
+    writes[number].outcome == .acknowledged
+      && (lostDiskCount == 0 || writes[number].primaryCount > lostDiskCount)
+  }
 
   // MARK: What an object shows
 
@@ -170,7 +178,7 @@ struct History {
     for number in keys[key].writes {
       let write = writes[number]
       guard !write.isDelete, write.outcome == .acknowledged, let end = write.end, end < start,
-        write.primaryCount + primaryCount > n, !sight.covered.contains(number),
+        write.primaryCount - lostDiskCount + primaryCount > n, !sight.covered.contains(number),
         !mayBeDeleted(number)
       else { continue }
       throw failure(
@@ -185,7 +193,7 @@ struct History {
     let sight = try look(at: object, key: key)
     try checkDurability(object, sight, key)
     guard keys[key].mode != .lastWrite else { return }
-    for number in keys[key].writes where writes[number].outcome == .acknowledged {
+    for number in keys[key].writes where isVouchedFor(number) {
       for value in sight.values where writes[number].seen.contains(value) {
         throw failure(
           .resurrection, key, "\(label(number)) was acknowledged and had seen w\(value)", object)
@@ -197,7 +205,7 @@ struct History {
     _ object: KVObject, _ sight: Sight, _ key: Int
   ) throws(SimulationFailure) {
     let acknowledged = keys[key].writes.filter {
-      writes[$0].outcome == .acknowledged && !writes[$0].isDelete && !mayBeDeleted($0)
+      isVouchedFor($0) && !writes[$0].isDelete && !mayBeDeleted($0)
     }
     guard keys[key].mode == .siblings else {
       guard let last = acknowledged.last, sight.values.isEmpty,

@@ -5,19 +5,22 @@ public enum KnownProbes {
     "anti-entropy given up", "anti-entropy refused", "anti-entropy repair of another vnode",
     "anti-entropy repair of the own vnode", "anti-entropy timed out", "anti-entropy unresolved",
     "damage not fetched yet", "damage repaired", "duplicate forward dropped", "epoch bump",
-    "forward target lost", "handed off objects removed",
-    "handoff failed", "handoff given up", "handoff removal skipped", "hash trees built",
-    "hash trees restored", "hint stored",
-    "put sent again or to a fallback", "read repair", "write forwarded during transfer",
+    "forward target lost", "handed off objects removed", "handoff failed", "handoff given up",
+    "handoff removal skipped", "hash trees built", "hash trees restored", "hedged read",
+    "hint stored", "put sent again or to a fallback", "read repair", "resumed after a full disk",
+    "write forwarded during transfer",
   ]
 
   /// What the simulator itself counts.
   static let simulator =
     [
-      "sim: background work in a store", "sim: join during the storm", "sim: journal replayed",
-      "sim: leave during the storm", "sim: read held against a quorum", "sim: siblings read",
-      "sim: torn journal recovered",
-    ] + Lapse.allCases.map { "sim: lapse \($0)" } + FaultKind.allCases.map { "sim: fault \($0)" }
+      "sim: background work in a store", "sim: damage found by a scrub",
+      "sim: damage found by a store", "sim: flush failed on a full disk",
+      "sim: join during the storm", "sim: journal replayed", "sim: leave during the storm",
+      "sim: read held against a quorum", "sim: rejoin without data", "sim: rot without damage",
+      "sim: siblings read", "sim: start put off by a full disk", "sim: torn journal recovered",
+    ] + FaultKind.allCases.map { "sim: fault \($0)" }
+    + Lapse.allCases.map { "sim: lapse \($0)" } + RarePath.allCases.map { "sim: rare path \($0)" }
 
   /// All names, sorted.
   public static let names = (shards + simulator).sorted()

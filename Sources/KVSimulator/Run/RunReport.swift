@@ -14,6 +14,8 @@ public struct RunReport: Sendable {
   public var acknowledgedCount = 0
   /// The writes whose outcome the client never learnt.
   public var unknownCount = 0
+  /// What the run was made of.
+  public var size = RunSize()
   /// The fold of everything that happened: equal in every run of the same seed.
   public var digest: UInt64 = 0
   /// How often rare paths were taken.

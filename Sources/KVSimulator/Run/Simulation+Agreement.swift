@@ -20,8 +20,8 @@ extension Simulation {
     }
     for node in members {
       guard world.nodes[node].isRunning else { return "n\(node) is not running" }
-      for (index, shard) in world.nodes[node].shards.enumerated() {
-        if let reason = difference(shard.shard.view, first) {
+      for index in world.nodes[node].shards.indices {
+        if let reason = difference(world.nodes[node].shards[index].shard.view, first) {
           return "n\(node)/\(index): \(reason)"
         }
       }
@@ -53,9 +53,8 @@ extension Simulation {
   /// What is not where it belongs, if anything.
   mutating func misplacedData() -> String? {
     for node in members {
-      let place = world.nodes[node]
-      for (index, shard) in place.shards.enumerated() {
-        let statistics = shard.shard.statistics
+      for index in world.nodes[node].shards.indices {
+        let statistics = world.nodes[node].shards[index].shard.statistics
         if statistics.hintsPending > 0 {
           return "n\(node)/\(index) counts \(statistics.hintsPending) hints"
         }
@@ -63,9 +62,12 @@ extension Simulation {
           return "n\(node)/\(index) counts \(statistics.handoffsActive) handoffs"
         }
       }
-      guard let view = place.shards.first?.shard.view else { return "n\(node) is not running" }
+      guard let view = world.nodes[node].shards.first?.shard.view else {
+        return "n\(node) is not running"
+      }
+      let owner = world.nodes[node].member.id
       for partition in world.occupiedPartitions(of: node)
-      where view.ring.owner(of: partition) != place.member.id {
+      where view.ring.owner(of: partition) != owner {
         return "n\(node) holds objects of partition \(partition.index), which is another's"
       }
     }

@@ -11,6 +11,8 @@ extension Simulation {
     world.network.heal()
     for node in world.nodes.indices {
       world.nodes[node].diskSlowUntil = 0
+      world.nodes[node].slowUntil = 0
+      world.freeDisk(of: node)
       world.nodes[node].nextSyncFails = false
       if world.nodes[node].hasSyncFailed { world.crash(node, losesPower: false) }
       if members.contains(node) || membership.joining == node { world.boot(node) }
@@ -18,6 +20,7 @@ extension Simulation {
     // What nodes still remember of the storm must not count against the calm.
     let paused = world.nodes.map(\.pausedUntil).max() ?? 0
     try advance(to: max(world.time, paused) + 5 * Self.second)
+    try inspectDisks()
     let patience = settings.shard.requestTimeout.wholeNanoseconds + settings.faults.longest
     guard try wait(upTo: patience + 15 * Self.second, until: { $0.pending.isEmpty }) else {
       throw SimulationFailure(
@@ -71,6 +74,9 @@ extension Simulation {
 
   // MARK: A whole cluster answers
 
+  /// Time enough for any request to a cluster without faults.
+  private static let calmTimeout = Duration.seconds(6)
+
   /// Sends a request of the simulation's own, and waits for the end of the answer.
   private mutating func ask(
     _ request: ClientRequest, _ kind: PendingRequest.Kind
@@ -80,7 +86,7 @@ extension Simulation {
     }
     let id = world.submit(request, to: place)
     pending[id] = PendingRequest(client: nil, kind: kind, place: place, start: world.time)
-    let limit = settings.shard.requestTimeout.wholeNanoseconds + 5 * Self.second
+    let limit = Self.calmTimeout.wholeNanoseconds + 5 * Self.second
     guard try wait(upTo: limit, every: 10_000_000, until: { $0.pending[id] == nil }),
       let request = finished.removeValue(forKey: id)
     else {
@@ -100,9 +106,11 @@ extension Simulation {
       var options = PutOptions()
       options.w = .all
       options.pw = .all
+      options.timeout = Self.calmTimeout
       let content = Content(value: WrittenValue.bytes(number, byteCount: 16))
       let name = history.keys[key].name
       let done = try ask(.put(name, context: VersionVector(), content, options), .put(number))
+      if case .tooLarge = done.failure, settings.shard.siblingLimit < 10 { continue }
       if let failure = done.failure {
         throw SimulationFailure(
           checker: .availability,
@@ -118,6 +126,7 @@ extension Simulation {
         var options = GetOptions()
         options.r = .all
         options.pr = .all
+        options.timeout = Self.calmTimeout
         let name = history.keys[key].name
         let done = try ask(
           .get(name, options), .get(key: key, primaryCount: settings.nVal, intent: .look))
@@ -137,12 +146,11 @@ extension Simulation {
 
   private mutating func checkListing(_ present: [Bytes]) throws(SimulationFailure) {
     let keys = try ask(
-      .listKeys(Self.siblingsBucket, timeout: settings.shard.requestTimeout),
-      .listing(isOfKeys: true))
+      .listKeys(Self.siblingsBucket, timeout: Self.calmTimeout), .listing(isOfKeys: true))
     try compare(keys, with: present, "keys")
     guard !present.isEmpty else { return }
     let buckets = try ask(
-      .listBuckets(type: BucketID.defaultType, timeout: settings.shard.requestTimeout),
+      .listBuckets(type: BucketID.defaultType, timeout: Self.calmTimeout),
       .listing(isOfKeys: false))
     guard buckets.failure == nil, buckets.names.contains(Self.siblingsBucket.name) else {
       throw SimulationFailure(

@@ -45,7 +45,7 @@ extension Simulation {
   }
 
   private func wantsPrimaries(_ random: inout SeededRandom) -> Bool {
-    random.chance(workload == .registers ? 0.8 : 0.2)
+    random.chance(workload == .registers || workload == .disks ? 0.8 : 0.2)
   }
 
   // MARK: Sending

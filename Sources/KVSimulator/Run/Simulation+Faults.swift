@@ -12,6 +12,7 @@ extension Simulation {
       world.plan(.client(client), after: UInt64(random.below(Int(settings.thinkTime))))
     }
     planFault()
+    for path in settings.rarePaths { world.probes.count("sim: rare path \(path)") }
     if workload.changesMembership { world.plan(.membership, after: Self.second) }
     try advance(to: world.time + settings.duration)
     isOpen = false
@@ -31,6 +32,7 @@ extension Simulation {
     guard !running.isEmpty else { return }
     let node = running[faultRandom.below(running.count)]
     let kind = settings.faults.kinds[faultRandom.below(settings.faults.kinds.count)]
+    if kind.losesData { return destroy(kind) }
     world.probes.count("sim: fault \(kind)")
     switch kind {
     case .kill: crash(node, losesPower: false)
@@ -39,17 +41,22 @@ extension Simulation {
     case .restart: stop(node)
     case .partition: cut(isOneWay: false, around: node)
     case .oneWayPartition: cut(isOneWay: true, around: node)
-    case .lossyLink: loosen(node)
+    case .lossyLink, .slowLink, .duplication: loosen(node, kind)
     case .brokenConnection: breakConnection(of: node)
     case .clockJump:
       let skew = settings.faults.clockSkew
       let offset = Int64(faultRandom.below(2 * skew + 1) - skew)
       world.nodes[node].clock.wallOffsetMicroseconds = offset
     case .pause: world.nodes[node].pausedUntil = world.time + length()
+    case .slowNode: world.nodes[node].slowUntil = world.time + length()
     case .slowDisk: world.nodes[node].diskSlowUntil = world.time + length()
     case .diskError:
       world.nodes[node].nextSyncFails = true
       world.plan(.recovery(.replaceProcess(node: node)), after: length())
+    case .fullDisk:
+      world.fillDisk(of: node, leaving: faultRandom.below(2_000))
+      world.plan(.recovery(.freeDisk(node: node)), after: length())
+    case .bitRot, .lostDisk: break
     }
   }
 
@@ -88,10 +95,15 @@ extension Simulation {
     world.plan(.recovery(.links(links)), after: length())
   }
 
-  private mutating func loosen(_ node: Int) {
+  private mutating func loosen(_ node: Int, _ kind: FaultKind) {
     let peer = faultRandom.below(world.nodes.count)
     guard peer != node else { return }
-    world.network.setLoss(0.3 + Double(faultRandom.below(6)) / 10, from: node, to: peer)
+    let chance = 0.3 + Double(faultRandom.below(6)) / 10
+    switch kind {
+    case .slowLink: world.network.setSlow(true, from: node, to: peer)
+    case .duplication: world.network.setDuplication(chance, from: node, to: peer)
+    default: world.network.setLoss(chance, from: node, to: peer)
+    }
     world.plan(.recovery(.links([(from: node, to: peer)])), after: length())
   }
 
@@ -107,15 +119,13 @@ extension Simulation {
   mutating func recover(_ recovery: Recovery) {
     switch recovery {
     case .links(let links):
-      for link in links {
-        world.network.setBlocked(false, from: link.from, to: link.to)
-        world.network.setLoss(0, from: link.from, to: link.to)
-      }
+      for link in links { world.network.heal(from: link.from, to: link.to) }
     case .boot(let node): world.boot(node)
     case .replaceProcess(let node):
       world.nodes[node].nextSyncFails = false
       guard world.nodes[node].hasSyncFailed else { return }
       crash(node, losesPower: faultRandom.chance(0.5))
+    case .freeDisk(let node): world.freeDisk(of: node)
     case .endStop(let node, let incarnation):
       guard world.nodes[node].incarnation == incarnation, world.nodes[node].state == .stopping
       else { return }

@@ -124,8 +124,10 @@ extension Simulation {
 
   /// True when every shard of a running node has the properties that the history counts on.
   func knowsBuckets(_ node: Int) -> Bool {
-    world.nodes[node].shards.allSatisfy { shard in
-      bucketProperties.allSatisfy { shard.shard.view.properties(of: $0.bucket) == $0.properties }
+    world.nodes[node].shards.indices.allSatisfy { shard in
+      bucketProperties.allSatisfy {
+        world.nodes[node].shards[shard].shard.view.properties(of: $0.bucket) == $0.properties
+      }
     }
   }
 }

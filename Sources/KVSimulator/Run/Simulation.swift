@@ -16,6 +16,16 @@ public struct Simulation {
     public var seconds: Int?
     /// The most requests that clients send.
     public var requestLimit = 2_000
+    /// The nodes of the cluster; nil for as many as the seed says, as for all that follows.
+    public var nodes: Int?
+    /// The clients.
+    public var clients: Int?
+    /// The keys of the bucket that keeps siblings.
+    public var keys: Int?
+    /// The kinds of faults that occur.
+    public var faults: [FaultKind]?
+    /// The rare paths that are turned on.
+    public var rarePaths: [RarePath]?
 
     /// A run as the seed would have it.
     public init() {}
@@ -51,6 +61,8 @@ public struct Simulation {
   /// True when partitions have moved since the clients began.
   var hasMoved = false
   var membership = MembershipScript()
+  /// The node whose disk has failed, or may fail.
+  var diskLoser: Int?
   /// True once a table has been damaged: then some reads may fail until it is repaired.
   var isRotten = false
   /// The nodes that are members, by position.
@@ -61,11 +73,9 @@ public struct Simulation {
     self.seed = seed
     self.options = options
     var random = SeededRandom(seed: StableHash.mix(seed))
-    let drawn = Workload.allCases[random.below(Workload.allCases.count)]
+    let drawn = Workload.draw(&random)
     workload = options.workload ?? drawn
-    var settings = RunSettings(workload: workload, random: &random)
-    if let seconds = options.seconds { settings.duration = UInt64(seconds) * 1_000_000_000 }
-    self.settings = settings
+    settings = RunSettings(workload: workload, options: options, random: &random)
     world = World(settings: settings, random: &random, sink: trace)
     faultRandom = random.fork()
     history = History(keys: Self.keys(settings))
@@ -96,6 +106,10 @@ public struct Simulation {
     report.acknowledgedCount = history.count(.acknowledged)
     report.unknownCount = history.count(.unknown)
     report.requestCount = requestCount
+    report.size = RunSize(
+      nodes: settings.nodeCount, clients: settings.clientCount, keys: settings.keyCount,
+      seconds: Int(settings.duration / Self.second), requests: requestCount,
+      faults: settings.faults.kinds, rarePaths: settings.rarePaths)
     report.digest = world.trace.digest
     report.probes = world.probes
     report.failure = failure
@@ -143,6 +157,7 @@ public struct Simulation {
     case .lost(let id):
       if commands.contains(id) { lostCommands.insert(id) } else { lose(id) }
     case .due(let task): try perform(task)
+    case .damaged(let node): replaceDamagedDisk(node)
     case .stopped(let node, let wasAsked, let occupiedCount):
       try observeStop(of: node, wasAsked: wasAsked, occupiedCount: occupiedCount)
     }
@@ -156,6 +171,7 @@ public struct Simulation {
     case .fault: strike()
     case .recovery(let recovery): recover(recovery)
     case .membership: try continueMembership()
+    case .rejoin(let node): rejoin(node)
     }
   }
 }

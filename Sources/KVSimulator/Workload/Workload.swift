@@ -1,3 +1,5 @@
+import KVBase
+
 /// What the clients of a run do.
 public enum Workload: String, Sendable, CaseIterable {
   /// Puts with and without a context, and reads, of few keys, with options of all kinds.
@@ -12,19 +14,37 @@ public enum Workload: String, Sendable, CaseIterable {
   case properties
   /// Keys written and listed.
   case listing
+  /// Writes of 7 to 50 nodes, some of which join and leave.
+  case crowd
+  /// Writes while disks lose what they held.
+  case disks
   /// Writes, and then replicas that lose or mistake what they hold, with nobody reading.
   case entropy
   /// A little of everything.
   case mixed
 
+  /// The workload of a run that names none: each as likely as the other, but for costly ones.
+  static func draw(_ random: inout SeededRandom) -> Workload {
+    let usual = allCases.filter { !$0.isCrowded }
+    let drawn = usual[random.below(usual.count)]
+    return random.chance(0.01) ? .crowd : drawn
+  }
+
   /// True when nodes join and leave during the run.
-  var changesMembership: Bool { self == .membership || self == .mixed }
+  var changesMembership: Bool { self == .membership || self == .crowd || self == .mixed }
+
+  /// True when the cluster is large.
+  var isCrowded: Bool { self == .crowd }
+
+  /// True when a node may forget what it had made durable.
+  var losesDisks: Bool { self == .disks }
 
   /// How often each kind of request is chosen, relative to the others.
   var mix: RequestMix {
     var mix = RequestMix()
     switch self {
-    case .writes, .membership: (mix.gets, mix.puts) = (4, 8)
+    case .writes, .membership, .crowd: (mix.gets, mix.puts) = (4, 8)
+    case .disks: (mix.gets, mix.puts, mix.updates, mix.deletes) = (4, 6, 4, 1)
     case .registers: (mix.gets, mix.puts, mix.updates) = (3, 1, 8)
     case .deletes: (mix.gets, mix.puts, mix.deletes) = (3, 6, 4)
     case .properties: (mix.gets, mix.puts, mix.properties) = (1, 2, 8)

@@ -21,7 +21,7 @@ struct EntropyTuning {
     limit = 1 + random.below(3)
     if workload == .entropy {
       interval = .milliseconds([20, 50, 100][pace])
-    } else if isOn {
+    } else if isOn, !workload.isCrowded {
       interval = .milliseconds([500, 1_000, 3_000][pace])
     }
   }

@@ -1,7 +1,7 @@
 import KVBase
 
 /// A kind of misfortune that a correct cluster must survive.
-enum FaultKind: Int, CaseIterable {
+public enum FaultKind: String, CaseIterable, Sendable {
   /// The process dies; what it wrote to files stays, what it held in memory is gone.
   case kill
   /// The machine loses power: unsynced data and names are lost, kept or torn.
@@ -16,16 +16,31 @@ enum FaultKind: Int, CaseIterable {
   case oneWayPartition
   /// A link loses many of its messages.
   case lossyLink
+  /// Messages of a link take up to a hundred times as long, and datagrams overtake each other.
+  case slowLink
+  /// A link of datagrams delivers most of them twice, the copy much later.
+  case duplication
   /// A connection breaks.
   case brokenConnection
-  /// A wall clock jumps.
+  /// A wall clock jumps, forwards or backwards.
   case clockJump
   /// A process stands still and goes on later.
   case pause
+  /// A process takes milliseconds for each thing it does.
+  case slowNode
   /// A disk is slow for a while.
   case slowDisk
   /// A flush fails, and the process is started again.
   case diskError
+  /// A disk has no space left, and later has again.
+  case fullDisk
+  /// Bits of a node's files flip; what turns out to be damaged is replaced by an empty disk.
+  case bitRot
+  /// A machine comes back with an empty disk.
+  case lostDisk
+
+  /// True when a node forgets what it had made durable; one node of a run at most.
+  var losesData: Bool { self == .bitRot || self == .lostDisk }
 }
 
 /// Which faults occur in a run and how often.
@@ -39,7 +54,7 @@ struct FaultSettings {
   /// Up to this far the wall clocks are off, in microseconds.
   var clockSkew: Int
 
-  init(random: inout SeededRandom) {
+  init(workload: Workload, random: inout SeededRandom) {
     interval = [500_000_000, 2_000_000_000, 5_000_000_000][random.below(3)]
     longest = [1_000_000_000, 4_000_000_000, 12_000_000_000][random.below(3)]
     clockSkew = [1_000, 500_000, 3_600_000_000][random.below(3)]
@@ -50,6 +65,8 @@ struct FaultSettings {
     }
     kinds = []
     let share = [0.25, 0.5, 1.0][random.below(3)]
-    for kind in FaultKind.allCases where random.chance(share) { kinds.append(kind) }
+    for kind in FaultKind.allCases where random.chance(kind.losesData ? 0.7 : share) {
+      if workload.losesDisks || !kind.losesData { kinds.append(kind) }
+    }
   }
 }

@@ -28,6 +28,8 @@ struct Network {
   private struct Link {
     var isBlocked = false
     var lossChance = 0.0
+    var isSlow = false
+    var duplicateChance = 0.0
     var connection: UInt64 = 0
   }
 
@@ -79,7 +81,7 @@ struct Network {
       if settings.isStream { breakConnection(from.node, to.node) }
       return .lost
     }
-    let arrival = now + delay()
+    let arrival = now + delay(link)
     guard isFaulty else {
       return .arrives([inOrder(arrival, from: from, to: to)], connection: link.connection)
     }
@@ -91,10 +93,10 @@ struct Network {
       return .arrives([inOrder(arrival, from: from, to: to)], connection: link.connection)
     }
     if random.chance(settings.lossChance) { return .lost }
-    guard random.chance(settings.duplicateChance) else {
+    guard random.chance(max(settings.duplicateChance, link.duplicateChance)) else {
       return .arrives([arrival], connection: link.connection)
     }
-    return .arrives([arrival, now + delay() * 4], connection: link.connection)
+    return .arrives([arrival, now + delay(link) * 4], connection: link.connection)
   }
 
   /// True when a message sent over the given connection can still arrive.
@@ -120,18 +122,30 @@ struct Network {
     links[index(from, to)].lossChance = chance
   }
 
-  /// Every link is whole again.
-  mutating func heal() {
-    for index in links.indices {
-      links[index].isBlocked = false
-      links[index].lossChance = 0
-    }
+  /// Makes messages of a link take up to a hundred times as long.
+  mutating func setSlow(_ isSlow: Bool, from: Int, to: Int) {
+    links[index(from, to)].isSlow = isSlow
   }
 
-  private mutating func delay() -> UInt64 {
+  /// Makes a link of datagrams deliver messages twice with the given probability.
+  mutating func setDuplication(_ chance: Double, from: Int, to: Int) {
+    links[index(from, to)].duplicateChance = chance
+  }
+
+  /// One link is whole again.
+  mutating func heal(from: Int, to: Int) {
+    links[index(from, to)] = Link(connection: links[index(from, to)].connection)
+  }
+
+  /// Every link is whole again.
+  mutating func heal() {
+    for index in links.indices { links[index] = Link(connection: links[index].connection) }
+  }
+
+  private mutating func delay(_ link: Link) -> UInt64 {
     let span = Int(settings.maximumDelay - settings.minimumDelay) + 1
     let usual = settings.minimumDelay + UInt64(random.below(span))
-    guard isFaulty, random.chance(settings.tailChance) else { return usual }
+    guard isFaulty, link.isSlow || random.chance(settings.tailChance) else { return usual }
     return usual + UInt64(random.below(Int(settings.maximumDelay) * 100))
   }
 

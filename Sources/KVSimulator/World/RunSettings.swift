@@ -35,13 +35,21 @@ struct RunSettings {
   var valueByteLimit: Int
   /// Time-outs and limits of the shards.
   var shard: ShardTuning
+  /// The most nanoseconds between two pieces of background work in a store.
+  var backgroundInterval: UInt64 = 400_000_000
+  /// Settings that nobody would choose.
+  var rarePaths: [RarePath]
 
-  /// Draws the settings of a run.
-  init(workload: Workload, random: inout SeededRandom) {
-    nodeCount = random.chance(0.8) ? 3 + random.below(3) : 1 + random.below(6)
-    spareCount = workload.changesMembership ? 1 + random.below(2) : 0
+  /// Draws the settings of a run; what `options` say counts instead of what was drawn.
+  init(workload: Workload, options: Simulation.Options, random: inout SeededRandom) {
+    let drawn = Self.drawNodeCount(workload, &random)
+    nodeCount = options.nodes ?? drawn
+    spareCount = workload.changesMembership ? 1 + random.below(2 + nodeCount / 8) : 0
+    // Every node is to own something.
     ringSize = [8, 16, 32][random.below(3)]
-    shardCounts = (0..<nodeCount + spareCount).map { _ in 1 + random.below(2) }
+    while ringSize < 3 * nodeCount { ringSize *= 2 }
+    var shardRandom = random.fork()
+    shardCounts = (0..<nodeCount + spareCount).map { _ in 1 + shardRandom.below(2) }
     diskDelay = [200_000, 2_000_000, 20_000_000][random.below(3)]
     clientCount = 1 + random.below(6)
     thinkTime = [20_000_000, 100_000_000, 400_000_000][random.below(3)]
@@ -50,11 +58,30 @@ struct RunSettings {
     nVal = random.chance(0.7) ? 3 : 1 + random.below(5)
     valueByteLimit = random.chance(0.8) ? 200 : 8_000
     shard = ShardTuning(random: &random)
-    faults = FaultSettings(random: &random)
+    faults = FaultSettings(workload: workload, random: &random)
+    rarePaths = []
     network = Self.drawNetwork(&random)
     store = Self.drawStoreOptions(&random)
     shard.entropy = EntropyTuning(workload: workload, random: &random)
     if workload == .entropy { keyCount = 10 + random.below(60) }
+    rarePaths = RarePath.draw(&random)
+    apply(options)
+  }
+
+  private mutating func apply(_ options: Simulation.Options) {
+    clientCount = options.clients ?? clientCount
+    keyCount = options.keys ?? keyCount
+    duration = options.seconds.map { UInt64($0) * 1_000_000_000 } ?? duration
+    faults.kinds = options.faults ?? faults.kinds
+    rarePaths = options.rarePaths ?? rarePaths
+    for path in rarePaths { path.apply(to: &self) }
+  }
+
+  private static func drawNodeCount(_ workload: Workload, _ random: inout SeededRandom) -> Int {
+    let usual = random.chance(0.8) ? 3 + random.below(3) : 1 + random.below(6)
+    // Small clusters are more often the larger ones: each costs as much as its square.
+    let crowd = 7 + min(random.below(44), random.below(44))
+    return workload.isCrowded ? crowd : usual
   }
 
   private static func drawNetwork(_ random: inout SeededRandom) -> Network.Settings {
@@ -101,6 +128,9 @@ struct ShardTuning {
   var handoffInterval: Duration
   var handoffLimit: Int
   var requestLimit: Int
+  var siblingLimit = 100
+  /// How long a probe may go unanswered; nil for as long as the interval suggests.
+  var probeTimeout: Duration?
   var entropy = EntropyTuning()
 
   init(random: inout SeededRandom) {
@@ -122,12 +152,13 @@ struct ShardTuning {
     configuration.requestTimeout = requestTimeout
     configuration.inlineByteLimit = inlineByteLimit
     configuration.probeInterval = probeInterval
-    configuration.probeTimeout = probeInterval * 3 / 2
-    configuration.suspicionTimeout = probeInterval * 4
+    configuration.probeTimeout = probeTimeout ?? probeInterval * 3 / 2
+    configuration.suspicionTimeout = probeTimeout.map { $0 * 3 } ?? probeInterval * 4
     configuration.gossipInterval = gossipInterval
     configuration.handoffInterval = handoffInterval
     configuration.handoffLimit = handoffLimit
     configuration.requestLimit = requestLimit
+    configuration.siblingLimit = siblingLimit
     entropy.apply(to: &configuration)
     return configuration
   }

@@ -39,12 +39,18 @@ struct SimulatedNode {
   var shards: [SimulatedShard] = []
   /// Until this time the process stands still.
   var pausedUntil: UInt64 = 0
+  /// Until this time each thing the process does takes milliseconds.
+  var slowUntil: UInt64 = 0
+  /// Until this time a slow process is busy with what it has been given.
+  var busyUntil: UInt64 = 0
   /// Until this time the disk is slow.
   var diskSlowUntil: UInt64 = 0
   /// True when the next flush is to fail.
   var nextSyncFails = false
   /// True once a flush of this process has failed.
   var hasSyncFailed = false
+  /// True while files of the disk may be damaged.
+  var isRotten = false
 
   /// True while it takes requests.
   var isRunning: Bool { state == .running }

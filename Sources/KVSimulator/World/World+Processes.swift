@@ -17,10 +17,18 @@ extension World {
     trace.record(
       at: time, kind: 1, UInt64(index), UInt64(nodes[index].incarnation),
       text: "n\(index) starts (\(nodes[index].incarnation))")
+    setFileClock(of: index)
     do throws(StorageError) {
       for shard in 0..<nodes[index].member.shardCount { try openShard(index, shard) }
     } catch {
-      fail(.storage, "n\(index) cannot open its store: \(error)")
+      nodes[index].shards = []
+      nodes[index].state = .off
+      if error.code == .diskFull {
+        probes.count("sim: start put off by a full disk")
+        queue.schedule(.boot(node: index), at: time + 500_000_000)
+      } else {
+        report(error, of: index, "cannot open its store")
+      }
       return
     }
     for shard in nodes[index].shards.indices {
@@ -86,7 +94,8 @@ extension World {
     }
     for shard in nodes[index].shards {
       do throws(StorageError) { try shard.store.close() } catch {
-        fail(.storage, "n\(index) cannot close its store: \(error)")
+        // The next start replays the journal, as after a kill.
+        if error.code != .diskFull { report(error, of: index, "cannot close its store") }
       }
     }
     endProcess(index)
@@ -99,6 +108,7 @@ extension World {
     nodes[index].incarnation += 1
     nodes[index].shards = []
     nodes[index].pausedUntil = 0
+    nodes[index].busyUntil = 0
     for id in underway.keys.sorted() where underway[id]?.place.node == index { lose(id) }
   }
 
@@ -108,6 +118,7 @@ extension World {
     for shard in nodes[index].shards {
       do throws(ReplicaStoreFailure) { partitions += try shard.replicas.occupiedPartitions() } catch
       {
+        if nodes[index].isRotten { continue }
         fail(.storage, "n\(index) cannot read its store: \(error)")
       }
     }
@@ -115,6 +126,58 @@ extension World {
   }
 
   // MARK: Disks
+
+  /// A store could not do its work, which only damage excuses.
+  private mutating func report(_ error: StorageError, of index: Int, _ what: String) {
+    guard nodes[index].isRotten, error.isCorruption else {
+      return fail(.storage, "n\(index) \(what): \(error)")
+    }
+    trace.record(at: time, kind: 5, UInt64(index), text: "n\(index) \(what): \(error)")
+    probes.count("sim: damage found by a store")
+    observations.append(.damaged(node: index))
+  }
+
+  /// Stores see the wall clock of their node.
+  private func setFileClock(of index: Int) {
+    let wall = nodes[index].clock.now(at: time).wallClock
+    nodes[index].fileSystem.setSecondsSinceEpoch(wall.microseconds / 1_000_000)
+  }
+
+  /// Leaves a node's disk no more than some bytes of free space.
+  mutating func fillDisk(of index: Int, leaving byteCount: Int) {
+    let disk = nodes[index].fileSystem
+    disk.setByteCapacity(disk.usage + byteCount)
+  }
+
+  /// Gives a node's disk all the space it could want.
+  mutating func freeDisk(of index: Int) { nodes[index].fileSystem.setByteCapacity(.max) }
+
+  /// Puts an empty disk in the place of a node's; its process has ended.
+  mutating func replaceDisk(of index: Int) {
+    precondition(nodes[index].shards.isEmpty, "n\(index) is at work on the disk it loses")
+    trace.record(at: time, kind: 6, UInt64(index), text: "n\(index) gets an empty disk")
+    nodes[index].fileSystem = CrashableFileSystem()
+    nodes[index].isRotten = false
+  }
+
+  /// Flips bits in files of a node.
+  mutating func rot(_ index: Int) {
+    for _ in 0...diskRandom.below(3) {
+      guard let place = nodes[index].fileSystem.rot(random: &diskRandom) else { return }
+      nodes[index].isRotten = true
+      trace.record(
+        at: time, kind: 7, UInt64(index), UInt64(place.offset),
+        text: "n\(index): a bit flips in \(place.path) at \(place.offset)")
+    }
+  }
+
+  /// Reads all files of a rotten node; false when something in them is damaged.
+  func isSound(_ index: Int) -> Bool {
+    nodes[index].shards.allSatisfy { shard in
+      guard let report = try? shard.store.scrub() else { return false }
+      return report.damage.isEmpty && (try? shard.store.damagedRanges()) == []
+    }
+  }
 
   /// A shard asks that everything up to a sequence be made durable.
   mutating func wantFlush(_ place: ShardPlace, through: UInt64) {
@@ -140,7 +203,13 @@ extension World {
     do throws(StorageError) {
       try nodes[place.node].shards[place.shard].store.sync(through: SequenceNumber(through))
     } catch {
-      fail(.storage, "n\(place.node)/\(place.shard) cannot sync: \(error)")
+      guard error.code == .diskFull else {
+        return report(error, of: place.node, "cannot sync")
+      }
+      probes.count("sim: flush failed on a full disk")
+      nodes[place.node].shards[place.shard].isSyncing = false
+      let failure = ReplicaStoreFailure(code: error.code.rawValue, description: error.description)
+      tell(place, .syncFailed(failure))
       return
     }
     let delay = UInt64(diskRandom.below(Int(settings.diskDelay) / 4 + 1))
@@ -158,23 +227,19 @@ extension World {
     }
   }
 
-  func backgroundDelay(_ random: inout SeededRandom) -> UInt64 {
-    UInt64(random.below(400_000_000)) + 1_000_000
-  }
-
   mutating func scheduleBackgroundWork(_ place: ShardPlace) {
     queue.schedule(
       .backgroundWork(place, incarnation: nodes[place.node].incarnation),
-      at: time + backgroundDelay(&diskRandom))
+      at: time + 1_000_000 + UInt64(diskRandom.below(Int(settings.backgroundInterval))))
   }
 
   mutating func performBackgroundWork(_ place: ShardPlace) {
+    setFileClock(of: place.node)
     do throws(StorageError) {
       let store = nodes[place.node].shards[place.shard].store
       if try store.performBackgroundWork() { probes.count("sim: background work in a store") }
     } catch {
-      fail(.storage, "n\(place.node)/\(place.shard) cannot compact: \(error)")
-      return
+      if error.code != .diskFull { report(error, of: place.node, "cannot compact") }
     }
     scheduleBackgroundWork(place)
   }

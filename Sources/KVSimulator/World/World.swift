@@ -21,9 +21,13 @@ struct UnderwayRequest {
 /// **Invariants**: everything follows from the settings and the generator; no event reaches a
 /// process later than its crash.
 struct World {
-  /// A run with more events than this has messages that beget messages.
-  static let eventLimit = 1_000_000
+  /// A run with more events than this, for each node, has messages that beget messages.
+  static let eventLimitPerNode = 1_000_000
   private static let eventsPerCheck = 16
+  /// The most nanoseconds that a slow process takes for one event.
+  private static let slowCost: UInt64 = 10_000_000
+  /// A slow process with so much to do lets its senders wait, and makes up for it.
+  private static let backlogLimit: UInt64 = 500_000_000
 
   /// What the seed decided.
   let settings: RunSettings
@@ -89,12 +93,14 @@ struct World {
     }
     time = max(time, due)
     eventCount += 1
-    if eventCount > Self.eventLimit { fail(.world, "more than \(Self.eventLimit) events") }
-    perform(event)
+    let limit = Self.eventLimitPerNode * nodes.count
+    if eventCount > limit { fail(.world, "more than \(limit) events") }
+    perform(event, isLate: false)
     return true
   }
 
-  private mutating func perform(_ event: WorldEvent) {
+  private mutating func perform(_ event: WorldEvent, isLate: Bool) {
+    if !isLate, isPutOff(event) { return }
     switch event {
     case .arrival(let bytes, let from, let to, let connection):
       guard deferredWhilePaused(event, at: to) else { return }
@@ -129,8 +135,28 @@ struct World {
         tell(ShardPlace(node: node, shard: shard), .peerDisconnected(nodes[peer].member.id))
       }
     case .boot(let node): boot(node)
+    case .late(let event): perform(event, isLate: true)
     case .due(let task): observations.append(.due(task))
     }
+  }
+
+  /// True when the event is for a slow process, which gets round to it later, in order.
+  private mutating func isPutOff(_ event: WorldEvent) -> Bool {
+    let place: ShardPlace
+    switch event {
+    case .arrival(_, _, let to, _): place = to
+    case .timer(let to, _), .flushed(let to, _, _), .request(_, _, let to, _),
+      .cancellation(_, let to, _):
+      place = to
+    case .flush, .backgroundWork, .disconnection, .boot, .late, .due: return false
+    }
+    let (slow, busy) = (nodes[place.node].slowUntil, nodes[place.node].busyUntil)
+    guard max(slow, busy) > time else { return false }
+    let isSwamped = busy > time + Self.backlogLimit || slow <= time
+    let cost = isSwamped ? 1_000 : UInt64(diskRandom.below(Int(Self.slowCost)))
+    nodes[place.node].busyUntil = max(busy, time) + cost
+    queue.schedule(.late(event), at: nodes[place.node].busyUntil)
+    return true
   }
 
   /// False, with the event put off, while the node's process stands still.
@@ -218,16 +244,17 @@ struct World {
   }
 
   private mutating func fireTimer(_ place: ShardPlace) {
-    let node = nodes[place.node]
-    guard node.shards[place.shard].wakeTime <= time else { return }
+    // No copies of nodes here: changing one that has a copy copies all its shards.
+    guard nodes[place.node].shards[place.shard].wakeTime <= time else { return }
     nodes[place.node].shards[place.shard].wakeTime = .max
-    guard node.clock.now(at: time).instant >= node.shards[place.shard].shard.nextDeadline else {
+    let deadline = nodes[place.node].shards[place.shard].shard.nextDeadline
+    guard nodes[place.node].clock.now(at: time).instant >= deadline else {
       scheduleTimer(place)
       return
     }
-    if node.shards[place.shard].latestTimer == time {
+    if nodes[place.node].shards[place.shard].latestTimer == time {
       nodes[place.node].shards[place.shard].timersAtOnce += 1
-      if node.shards[place.shard].timersAtOnce > 100 {
+      if nodes[place.node].shards[place.shard].timersAtOnce > 100 {
         fail(.world, "the timer of n\(place.node)/\(place.shard) is due again and again at \(time)")
         return
       }
@@ -249,6 +276,8 @@ struct World {
       to: Network.End(node: to.node, shard: to.shard), at: time)
     switch fate {
     case .arrives(let times, let connection):
+      let isWithinNode = from.node == to.node
+      let connection = isWithinNode ? UInt64(nodes[to.node].incarnation) : connection
       for arrival in times {
         queue.schedule(.arrival(bytes, from: from, to: to, connection: connection), at: arrival)
       }
@@ -260,7 +289,11 @@ struct World {
   private mutating func deliver(
     _ bytes: Bytes, from: ShardPlace, to: ShardPlace, connection: UInt64
   ) {
-    guard network.delivers(from: from.node, to: to.node, connection: connection) else { return }
+    if from.node == to.node {
+      guard connection == UInt64(nodes[to.node].incarnation) else { return }
+    } else {
+      guard network.delivers(from: from.node, to: to.node, connection: connection) else { return }
+    }
     guard to.shard < nodes[to.node].shards.count else {
       // Nobody listens there: the connection is refused.
       if from.node != to.node { noticeDisconnection(from.node, to.node) }

@@ -4,7 +4,7 @@ import KVModel
 import KVNode
 
 /// What can happen in a simulated world.
-enum WorldEvent {
+indirect enum WorldEvent {
   /// A message reaches a shard, if its connection still stands.
   case arrival(Bytes, from: ShardPlace, to: ShardPlace, connection: UInt64)
   /// A shard's deadline may have come.
@@ -23,6 +23,8 @@ enum WorldEvent {
   case disconnection(node: Int, incarnation: Int, peer: Int)
   /// A process starts.
   case boot(node: Int)
+  /// A slow process gets round to an event.
+  case late(WorldEvent)
   /// Something the simulation itself has planned.
   case due(PlannedTask)
 }
@@ -41,6 +43,8 @@ enum PlannedTask {
   case recovery(Recovery)
   /// The membership script goes on.
   case membership
+  /// A node that lost its disk asks to be a member again.
+  case rejoin(node: Int)
 }
 
 /// How a fault ends.
@@ -51,6 +55,8 @@ enum Recovery {
   case boot(node: Int)
   /// A process whose flush failed is replaced.
   case replaceProcess(node: Int)
+  /// A disk has space again.
+  case freeDisk(node: Int)
   /// A process that was asked to stop must have done so.
   case endStop(node: Int, incarnation: Int)
 }
@@ -65,6 +71,8 @@ enum Observation {
   case lost(RequestID)
   /// A planned task is due.
   case due(PlannedTask)
+  /// A node has come upon damage in its files.
+  case damaged(node: Int)
   /// All shards of a node have finished; so many partitions are still occupied there.
   case stopped(node: Int, wasAsked: Bool, occupiedCount: Int)
 }

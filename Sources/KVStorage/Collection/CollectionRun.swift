@@ -104,16 +104,17 @@ final class CollectionRun {
     let writer: JournalWriter
     if let output { writer = output } else { writer = try startOutput() }
     batch.removeAll()
-    batch.put(
-      key, buffer, headByteCount: reference.head.count,
-      expiry: reference.expiry == 0 ? nil : reference.expiry)
+    batch.append(
+      key, stored: buffer, headByteCount: reference.head.count, expiry: reference.expiry,
+      originalByteCount: reference.pointer.originalByteCount)
     let start = writer.append(
       batch, firstSequence: SequenceNumber(1), durable: .zero, type: .values)
     let offset = start + batch.byteCount - buffer.count
     key.withRaw { writer.noteValue($0, offset: offset, byteCount: buffer.count) }
     return ValuePointer(
       segment: writer.header.number, offset: offset, byteCount: buffer.count,
-      checksum: reference.pointer.checksum)
+      checksum: reference.pointer.checksum,
+      originalByteCount: reference.pointer.originalByteCount)
   }
 
   private func startOutput() throws(StorageError) -> JournalWriter {

@@ -36,7 +36,7 @@ final class GarbageCollector {
   /// What one step may move.
   static let stepByteCount = 4 << 20
   private static let samplesPerSegment = 100
-  private static let estimatesPerRun = 64
+  private static let estimatesPerRun = 8
   /// Segments with less garbage are left alone: emptying one would move nearly all of it.
   private static let smallestGarbageShare = 0.05
 
@@ -128,11 +128,15 @@ final class GarbageCollector {
     let state = engine.readState
     var seen = 0
     var live = 0
+    var original = 0
     for value in values {
       seen += value.byteCount
-      if try engine.reference(to: value, in: segment, state) != nil { live += value.byteCount }
+      guard let reference = try engine.reference(to: value, in: segment, state) else { continue }
+      live += value.byteCount
+      original += reference.pointer.valueByteCount
     }
     segment.liveness = seen == 0 ? 0 : Double(live) / Double(seen)
+    segment.expansion = live == 0 ? 1 : Double(original) / Double(live)
   }
 
   // MARK: Picking
@@ -145,7 +149,8 @@ final class GarbageCollector {
     let segments = ledger.segments.segments
     let total = ledger.segments.byteCount
     let live = segments.reduce(0) { $0 + $1.liveByteCount }
-    let isOver = Double(total) > options.spaceAmplificationLimit * Double(live)
+    let original = segments.reduce(0) { $0 + Double($1.liveByteCount) * $1.expansion }
+    let isOver = Double(total - live) > (options.spaceAmplificationLimit - 1) * original
     let least = isOver ? GarbageCollector.smallestGarbageShare : 1
     var victims: [Segment] = []
     var moved = 0

@@ -4,7 +4,7 @@ import KVBase
 struct EntryResolver {
   private let engine: Engine
   private let state: ReadState
-  private let sequence: UInt64
+  let sequence: UInt64
   private let hasNoRanges: Bool
   /// True when a range of keys is damaged, so that gaps between entries must be checked.
   let hasDamage: Bool
@@ -74,17 +74,36 @@ struct EntryResolver {
   /// false when the value is in a segment that the state does not know.
   @inline(__always)
   func read(
-    _ entry: EntryView, _ projection: Projection, into buffer: inout Bytes
+    _ entry: EntryView, _ projection: Projection, into buffer: inout Bytes, fills: Bool
   ) throws(StorageError) -> Bool {
     if let inline = inlineValue(entry, projection) {
       buffer.replace(with: inline)
       return true
     }
-    buffer.removeAll(keepingCapacity: true)
-    guard let pointer = entry.pointer else {
-      throw StorageError(.malformed, "an entry does not refer to a value", path: engine.root)
+    let pointer = try pointer(of: entry)
+    if let block = try block(pointer, entry, fills: fills) {
+      buffer.replace(with: block.value)
+      return true
     }
-    return try engine.read(pointer, state, into: &buffer)
+    buffer.removeAll(keepingCapacity: true)
+    return try engine.read(pointer, head: entry.headByteCount, state, into: &buffer)
+  }
+
+  private func pointer(of entry: EntryView) throws(StorageError) -> ValuePointer {
+    if let pointer = entry.pointer { return pointer }
+    throw StorageError(.malformed, "an entry does not refer to a value", path: engine.root)
+  }
+
+  /// How many values one scan may add to the cache.
+  static let valuesCachedByScan = 32
+
+  /// The value as the cache holds it, or will if `fills`; nil when it is to be read past the cache.
+  private func block(
+    _ pointer: ValuePointer, _ entry: EntryView, fills: Bool
+  ) throws(StorageError) -> Block? {
+    guard engine.environment.cache.hasRoom(for: pointer.valueByteCount) else { return nil }
+    if let cached = engine.cachedValue(pointer) { return cached }
+    return fills ? try engine.loadValue(pointer, head: entry.headByteCount, state) : nil
   }
 
   /// What the projection asks for where it lies in the entry; nil when the journal has it.
@@ -97,29 +116,55 @@ struct EntryResolver {
     }
   }
 
-  /// Replaces the buffer's contents like ``read(_:_:into:)``, for a snapshot.
+  /// Replaces the buffer's contents like ``read(_:_:into:fills:)``, for a snapshot.
   @inline(__always)
   func copy(
-    _ entry: EntryView, _ projection: Projection, into buffer: inout Bytes
+    _ entry: EntryView, _ projection: Projection, into buffer: inout Bytes, fills: Bool
   ) throws(StorageError) {
-    guard try read(entry, projection, into: &buffer) else {
+    guard try read(entry, projection, into: &buffer, fills: fills) else {
       throw EntryResolver.unknownSegment(engine.root)
     }
   }
 
-  /// Calls `body` with what the projection asks for, copied to the buffer only if the entry does
-  /// not hold it.
+  /// Calls `body` with what the projection asks for, copied to the buffer only if neither the entry nor
+  /// the cache holds it; for a snapshot.
   @inline(__always)
   func withValue<Result>(
-    _ entry: EntryView, _ projection: Projection, _ buffer: inout Bytes,
+    _ entry: EntryView, _ projection: Projection, _ buffer: inout Bytes, fills: Bool,
     _ body: (RawSpan) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
-    if let inline = inlineValue(entry, projection) {
-      return try body(RawSpan(_unsafeBytes: inline))
+    var result: Result?
+    _ = try withValueIfKnown(entry, projection, &buffer, fills: fills) {
+      (value) throws(StorageError) in result = try body(value)
     }
-    try copy(entry, projection, into: &buffer)
-    return try buffer.withRaw { (value) throws(StorageError) in
+    guard let result else { throw EntryResolver.unknownSegment(engine.root) }
+    return result
+  }
+
+  /// Calls `body` like ``withValue(_:_:_:fills:_:)``; false, and no call, when the value is in a segment
+  /// that the state does not know.
+  @inline(__always)
+  func withValueIfKnown(
+    _ entry: EntryView, _ projection: Projection, _ buffer: inout Bytes, fills: Bool,
+    _ body: (RawSpan) throws(StorageError) -> Void
+  ) throws(StorageError) -> Bool {
+    if let inline = inlineValue(entry, projection) {
+      try body(RawSpan(_unsafeBytes: inline))
+      return true
+    }
+    let pointer = try pointer(of: entry)
+    if let block = try block(pointer, entry, fills: fills) {
+      defer { withExtendedLifetime(block) {} }
+      try body(RawSpan(_unsafeBytes: block.value))
+      return true
+    }
+    buffer.removeAll(keepingCapacity: true)
+    guard try engine.read(pointer, head: entry.headByteCount, state, into: &buffer) else {
+      return false
+    }
+    try buffer.withRaw { (value) throws(StorageError) in
       try body(RawSpan(_unsafeBytes: value))
     }
+    return true
   }
 }

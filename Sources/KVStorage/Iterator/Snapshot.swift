@@ -108,9 +108,13 @@ public final class Snapshot: Sendable {
     _ body: (Entry) throws(StorageError) -> Bool
   ) throws(StorageError) {
     var entry = Entry(key: [], value: [], headByteCount: 0)
+    var visited = 0
     try visit(from: lower, to: upper) { (found, resolver) throws(StorageError) in
+      visited &+= 1
       entry.key.replace(with: found.key)
-      try resolver.copy(found, projection, into: &entry.value)
+      try resolver.copy(
+        found, projection, into: &entry.value,
+        fills: visited <= EntryResolver.valuesCachedByScan)
       entry.headByteCount = found.headByteCount
       return try body(entry)
     }
@@ -123,8 +127,12 @@ public final class Snapshot: Sendable {
     _ body: (_ key: RawSpan, _ value: RawSpan) throws(StorageError) -> Bool
   ) throws(StorageError) {
     var buffer = Bytes()
+    var visited = 0
     try visit(from: lower, to: upper) { (found, resolver) throws(StorageError) in
-      try resolver.withValue(found, projection, &buffer) { (value) throws(StorageError) in
+      visited &+= 1
+      let fills = visited <= EntryResolver.valuesCachedByScan
+      return try resolver.withValue(found, projection, &buffer, fills: fills) {
+        (value) throws(StorageError) in
         try body(RawSpan(_unsafeBytes: found.key), value)
       }
     }

@@ -26,6 +26,7 @@ public final class StoreIterator {
   private var place = Place.start
   private var isOnEntry = false
   private var buffer = Bytes()
+  private var fetchedCount = 0
   /// The key of the last seek, until the next move.
   private var soughtKey: Bytes?
   /// After an error the cursor's position means nothing until the next seek.
@@ -199,7 +200,13 @@ public final class StoreIterator {
     _ body: (RawSpan) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     precondition(isOnEntry, "the iterator has not moved past an entry")
-    return try resolver.withValue(cursor.entry, projection, &buffer, body)
+    return try resolver.withValue(cursor.entry, projection, &buffer, fills: isShort(), body)
+  }
+
+  /// True for the first values fetched: a long scan must not fill the cache with what it passes.
+  private func isShort() -> Bool {
+    fetchedCount &+= 1
+    return fetchedCount <= EntryResolver.valuesCachedByScan
   }
 
   /// How many of the value's first bytes are its head.
@@ -211,7 +218,7 @@ public final class StoreIterator {
 
   private func copy() throws(StorageError) -> Entry {
     var value = Bytes()
-    try resolver.copy(cursor.entry, projection, into: &value)
+    try resolver.copy(cursor.entry, projection, into: &value, fills: isShort())
     return Entry(
       key: Bytes(cursor.entry.key), value: value, headByteCount: cursor.entry.headByteCount)
   }

@@ -46,6 +46,13 @@ final class JournalWriter {
     segment.publish(readableByteCount: writtenOffset)
   }
 
+  /// Takes over the memory of a writer that is done: fresh memory costs more than filling it.
+  func takeMemory(of finished: JournalWriter) {
+    guard finished.pending.count == 0, finished.group.count == 0 else { return }
+    swap(&pending, &finished.pending)
+    swap(&group, &finished.group)
+  }
+
   var path: String { segment.path }
   var pendingByteCount: Int { pending.count }
 
@@ -152,14 +159,14 @@ final class JournalWriter {
     segment.finish(byteCount: writtenOffset, values: index.valueCount, index.valueByteCount)
   }
 
-  /// Copies bytes that are not in the file yet to the end of `buffer`; false when they are in it.
-  func copyBuffered(at offset: Int, count: Int, into buffer: inout Bytes) -> Bool {
+  /// Fills the room with bytes that are not in the file yet; false when they are in it.
+  func copyBuffered(at offset: Int, into room: UnsafeMutableRawBufferPointer) -> Bool {
     guard offset >= writtenOffset else { return false }
     let inGroup = offset - writtenOffset
-    let source =
-      inGroup < group.count
-      ? group.bytes.slice(inGroup, count) : pending.bytes.slice(inGroup - group.count, count)
-    buffer.append(contentsOf: source)
+    room.copyMemory(
+      from: inGroup < group.count
+        ? group.bytes.slice(inGroup, room.count)
+        : pending.bytes.slice(inGroup - group.count, room.count))
     return true
   }
 }

@@ -27,6 +27,7 @@ final class Segment: Sendable {
   private let values = Atomic<Int>(0)
   private let valueBytes = Atomic<Int>(0)
   private let liveShare = Atomic<Int>(Segment.fullShare)
+  private let originalShare = Atomic<Int>(Segment.fullShare)
 
   private struct Writing {
     var file: (any WritableFile)?
@@ -116,36 +117,45 @@ final class Segment: Sendable {
 
   /// Appends a value's bytes to `buffer`, unverified.
   func read(_ pointer: ValuePointer, into buffer: inout Bytes) throws(StorageError) {
-    let file = try file()
     var failure: StorageError?
-    var count = 0
     buffer.append(addingCapacity: pointer.byteCount) { span in
       span.withUnsafeMutableBufferPointer { room, initialized in
         do throws(StorageError) {
-          count = try file.read(
+          try read(
             at: pointer.offset,
             into: UnsafeMutableRawBufferPointer(
               UnsafeMutableBufferPointer(rebasing: room[..<pointer.byteCount])))
-          initialized = count
+          initialized = pointer.byteCount
         } catch { failure = error }
       }
     }
     if let failure { throw failure }
-    guard count == pointer.byteCount else {
+  }
+
+  /// Fills the memory with the bytes at an offset, unverified.
+  func read(at offset: Int, into room: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    let count = try file().read(at: offset, into: room)
+    guard count == room.count else {
       throw StorageError(
-        .missingFile, "the segment ends within a value", path: path, offset: pointer.offset + count)
+        .missingFile, "the segment ends within a value", path: path, offset: offset + count)
     }
   }
 
   // MARK: Garbage
 
-  /// A share of 1 in the integer form of ``liveness``.
+  /// 1 in the integer form of ``liveness`` and ``expansion``.
   private static let fullShare = 1 << 20
 
   /// Which part of the value bytes is live, by the latest estimate: between 0 and 1.
   var liveness: Double {
     get { Double(liveShare.load(ordering: .relaxed)) / Double(Segment.fullShare) }
     set { liveShare.store(Int(newValue * Double(Segment.fullShare)), ordering: .relaxed) }
+  }
+
+  /// How many bytes the live values have for each stored, by the latest estimate: at least 1.
+  var expansion: Double {
+    get { Double(originalShare.load(ordering: .relaxed)) / Double(Segment.fullShare) }
+    set { originalShare.store(Int(newValue * Double(Segment.fullShare)), ordering: .relaxed) }
   }
 
   /// About the bytes that a segment of only the live values would take.

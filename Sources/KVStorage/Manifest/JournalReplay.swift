@@ -160,7 +160,7 @@ struct JournalReplay {
     case .deleteRange:
       result.ranges.append(
         RangeMark(deleting: Bytes(entry.key), Bytes(entry.value), sequence: entry.sequence))
-    case .put where entry.value.count >= ledger.options.separationByteCount:
+    case .put where entry.isSeparated(from: ledger.options.separationByteCount):
       values.count += 1
       values.byteCount += entry.value.count
       var scratch = RawBuffer(capacity: entry.headByteCount + ValuePointer.maximumByteCount)

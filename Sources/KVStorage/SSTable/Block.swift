@@ -1,4 +1,4 @@
-/// A part of an SSTable in memory, uncompressed and with its checksum verified.
+/// A part of an SSTable or a separated value in memory, uncompressed and with its checksum verified.
 ///
 /// The checksum says the bytes are what was written, not that what was written makes sense, so
 /// every length is still checked: a malformed block costs an error, never memory.
@@ -10,9 +10,9 @@ final class Block: @unchecked Sendable {
   /// What the bytes are; the memory is that of this object.
   let contents: Contents
 
-  /// The parts of an SSTable that are read on demand.
+  /// The parts of a store that are read on demand.
   enum Kind {
-    case data, index, filter
+    case data, index, filter, value
   }
 
   /// A view of the bytes by their kind.
@@ -20,6 +20,7 @@ final class Block: @unchecked Sendable {
     case data(DataBlock)
     case index(IndexBlock)
     case filter(BloomFilter)
+    case value(RawBytes)
   }
 
   /// Takes over memory that was allocated with `allocate`; nil when it does not follow its format.
@@ -30,6 +31,7 @@ final class Block: @unchecked Sendable {
       case .data: DataBlock(bytes).map(Contents.data)
       case .index: IndexBlock(bytes).map(Contents.index)
       case .filter: BloomFilter(bytes).map(Contents.filter)
+      case .value: .value(bytes)
       }
     guard let contents else {
       bytes.deallocate()
@@ -41,6 +43,10 @@ final class Block: @unchecked Sendable {
   deinit { bytes.deallocate() }
 
   var byteCount: Int { bytes.count }
+
+  /// The value, whose memory is this object's.
+  @inline(__always)
+  var value: RawBytes { bytes }
 
   @inline(__always)
   var data: DataBlock? {

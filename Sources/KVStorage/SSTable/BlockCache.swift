@@ -10,6 +10,7 @@ final class BlockCache: @unchecked Sendable {
   // The parts are initialised once and lock themselves.
   private let parts: UnsafeMutablePointer<CachePart>
   private let partCount: Int
+  private let partByteLimit: Int
 
   /// Names a block for as long as the process lives: file numbers are never used twice.
   struct Key: Hashable {
@@ -31,9 +32,10 @@ final class BlockCache: @unchecked Sendable {
     var count = 1
     while count < 16, byteLimit / (count * 2) >= BlockCache.smallestPart { count *= 2 }
     partCount = count
+    partByteLimit = byteLimit / count
     parts = .allocate(capacity: count)
     for index in 0..<count {
-      (parts + index).initialize(to: CachePart(byteLimit: byteLimit / count))
+      (parts + index).initialize(to: CachePart(byteLimit: partByteLimit))
     }
   }
 
@@ -49,6 +51,10 @@ final class BlockCache: @unchecked Sendable {
   var hitCount: Int { sum { $0.state.withLock { $0.hitCount } } }
   var missCount: Int { sum { $0.state.withLock { $0.missCount } } }
   var byteCount: Int { sum { $0.state.withLock { $0.byteCount } } }
+
+  /// True for a block that leaves room for others.
+  @inline(__always)
+  func hasRoom(for byteCount: Int) -> Bool { byteCount <= partByteLimit / 8 }
 
   @inline(__always)
   private func part(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & (partCount &- 1) }

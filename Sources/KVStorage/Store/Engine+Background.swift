@@ -44,9 +44,12 @@ extension Engine {
   private var isStopping: Bool { writeLock.withLock { writer.isStopping } }
 
   /// Flushes the oldest sealed memtable to level 0; false when there is none.
+  ///
+  /// Of the journal only segments with separated values need a sync: all else is in the table.
   func flushOldest() throws(StorageError) -> Bool {
     guard let sealed = readState.immutables.last else { return false }
-    try syncSegments(through: sealed.lastSegment)
+    let kept = sealed.segments.filter { $0.metadata.valueCount > 0 }
+    try sync(kept)
     var edit = VersionEdit()
     if sealed.memtable.first != nil {
       edit.added = [.init(level: 0, table: try ledger.writeTable(sealed.memtable))]
@@ -54,9 +57,9 @@ extension Engine {
     edit.addedRanges = sealed.memtable.ranges.marks
     edit.flushedSequence = sealed.lastSequence
     edit.journalNumber = FileNumber(sealed.lastSegment.rawValue + 1)
-    let kept = sealed.segments.filter { $0.metadata.valueCount > 0 }
     try ledger.apply(edit, adding: kept)
     let emptied = sealed.segments.filter { $0.metadata.valueCount == 0 }
+    noteFlushed(through: sealed.lastSequence, emptied)
     install(flushed: sealed, retired: emptied)
     return true
   }

@@ -10,7 +10,7 @@ extension Engine {
     backgroundLock.lock()
     defer { backgroundLock.unlock() }
     let (active, last) = try cutJournal()
-    if active.rawValue > 0 { try syncSegments(through: FileNumber(active.rawValue - 1)) }
+    try sync(writeLock.withLock { writer.unsynced.filter { $0.number < active } })
     let manifest = fileNumbers.take()
     var edit = ledger.version.snapshotEdit()
     edit.flushedSequence = ledger.flushedSequence

@@ -25,6 +25,34 @@ extension Engine {
     }
   }
 
+  /// Calls `body` with the value of a key where it lies in memory; nil when the key has none.
+  @inline(__always)
+  func withValue<Result>(
+    _ key: Bytes, _ body: (RawSpan) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result? {
+    var last: ReadState?
+    while true {
+      try requireOpen()
+      let state = readState
+      let resolver = EntryResolver(self, state, at: visible.load(ordering: .acquiring))
+      var result: Result?
+      var isKnown = true
+      try key.withRaw { (key) throws(StorageError) in
+        try withNewest(key, state, at: resolver.sequence) { (entry) throws(StorageError) in
+          guard let entry else { return try resolver.requireKnown(key) }
+          guard try resolver.isLive(entry) else { return }
+          var buffer = Bytes()
+          isKnown = try resolver.withValueIfKnown(entry, .values, &buffer, fills: true) {
+            (value) throws(StorageError) in result = try body(value)
+          }
+        }
+      }
+      if isKnown { return result }
+      guard state !== last else { throw EntryResolver.unknownSegment(root) }
+      last = state
+    }
+  }
+
   enum Outcome {
     case found
     case absent
@@ -45,7 +73,8 @@ extension Engine {
           return .absent
         }
         guard try resolver.isLive(entry) else { return .absent }
-        return try resolver.read(entry, projection, into: &buffer) ? .found : .unknownSegment
+        return try resolver.read(entry, projection, into: &buffer, fills: true)
+          ? .found : .unknownSegment
       }
     }
   }
@@ -100,24 +129,87 @@ extension Engine {
 
   // MARK: Values in the journal
 
-  /// Fills the buffer with a separated value, verified; false when the state does not know its segment.
+  /// A separated value that the cache holds.
+  @inline(__always)
+  func cachedValue(_ pointer: ValuePointer) -> Block? {
+    environment.cache.find(
+      BlockCache.Key(file: pointer.segment.rawValue, offset: pointer.offset))
+  }
+
+  /// Reads a separated value, verifies it and leaves it in the cache; nil when the state does not know
+  /// its segment.
+  func loadValue(
+    _ pointer: ValuePointer, head: Int, _ state: ReadState
+  ) throws(StorageError) -> Block? {
+    guard let segment = state.segments[pointer.segment] else { return nil }
+    let memory = Block.allocate(valueRoom(pointer), for: .value)
+    do throws(StorageError) {
+      try fill(memory, pointer, head: head, segment)
+    } catch {
+      memory.deallocate()
+      throw error
+    }
+    let value = RawBytes(start: memory.baseAddress, count: pointer.valueByteCount)
+    guard let block = Block(adopting: value, as: .value) else { return nil }
+    environment.cache.insert(
+      block, for: BlockCache.Key(file: pointer.segment.rawValue, offset: pointer.offset))
+    return block
+  }
+
+  /// Fills the empty buffer with a separated value, verified; false when the state does not know its
+  /// segment.
   func read(
-    _ pointer: ValuePointer, _ state: ReadState, into buffer: inout Bytes
+    _ pointer: ValuePointer, head: Int, _ state: ReadState, into buffer: inout Bytes
   ) throws(StorageError) -> Bool {
     guard let segment = state.segments[pointer.segment] else { return false }
-    if !segment.isReadable(to: pointer.offset + pointer.byteCount) {
-      copyBuffered(pointer, into: &buffer)
+    let room = valueRoom(pointer)
+    var failure: StorageError?
+    buffer.append(addingCapacity: room) { span in
+      span.withUnsafeMutableBufferPointer { memory, initialized in
+        do throws(StorageError) {
+          let memory = UnsafeMutableRawBufferPointer(
+            UnsafeMutableBufferPointer(rebasing: memory[..<room]))
+          try fill(memory, pointer, head: head, segment)
+          initialized = pointer.valueByteCount
+        } catch { failure = error }
+      }
     }
-    if buffer.isEmpty { try segment.read(pointer, into: &buffer) }
-    try pointer.verify(buffer, segment.path)
+    if let failure { throw failure }
     return true
   }
 
-  /// Copies a value that is not in its file yet; leaves the buffer empty when it is by now.
-  private func copyBuffered(_ pointer: ValuePointer, into buffer: inout Bytes) {
+  private func valueRoom(_ pointer: ValuePointer) -> Int {
+    pointer.originalByteCount == 0
+      ? pointer.byteCount
+      : max(CompressedValue.roomByteCount(pointer.originalByteCount), pointer.byteCount)
+  }
+
+  /// Reads a separated value to the beginning of memory of the room that it needs.
+  private func fill(
+    _ memory: UnsafeMutableRawBufferPointer, _ pointer: ValuePointer, head: Int,
+    _ segment: Segment
+  ) throws(StorageError) {
+    let stored = UnsafeMutableRawBufferPointer(
+      rebasing: memory[(memory.count - pointer.byteCount)...])
+    let isReadable = segment.isReadable(to: pointer.offset + pointer.byteCount)
+    if isReadable || !copyBuffered(pointer, into: stored) {
+      try segment.read(at: pointer.offset, into: stored)
+    }
+    try pointer.verify(RawBytes(stored), segment.path)
+    guard pointer.originalByteCount != 0 else { return }
+    guard CompressedValue.decode(pointer, head: head, in: memory) else {
+      throw StorageError(
+        .malformed, "LZ4 does not decode", path: segment.path, offset: pointer.offset)
+    }
+  }
+
+  /// Copies a value that is not in its file yet; false when it is by now.
+  private func copyBuffered(
+    _ pointer: ValuePointer, into room: UnsafeMutableRawBufferPointer
+  ) -> Bool {
     writeLock.withLock {
-      guard writer.journal.header.number == pointer.segment else { return }
-      _ = writer.journal.copyBuffered(at: pointer.offset, count: pointer.byteCount, into: &buffer)
+      guard writer.journal.header.number == pointer.segment else { return false }
+      return writer.journal.copyBuffered(at: pointer.offset, into: room)
     }
   }
 }

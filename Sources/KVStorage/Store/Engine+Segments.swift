@@ -26,6 +26,7 @@ extension Engine {
       directory: StorePaths.journalDirectory(root),
       header: .init(number: number, firstSequence: writer.last.advanced(by: 1)),
       byteLimit: options.segmentByteLimit, fileSystem: fileSystem)
+    journal.takeMemory(of: writer.journal)
     writer.reservedSegment = nil
     writer.isSealed = false
     writer.journal = journal
@@ -71,9 +72,8 @@ extension Engine {
     writer.active = memtable
   }
 
-  /// Makes the sealed segments up to a number durable, beside all writing.
-  func syncSegments(through number: FileNumber) throws(StorageError) {
-    let segments = writeLock.withLock { writer.unsynced.filter { !(number < $0.number) } }
+  /// Makes sealed segments durable, beside all writing.
+  func sync(_ segments: [Segment]) throws(StorageError) {
     do throws(StorageError) {
       for segment in segments { try segment.sync() }
     } catch {
@@ -84,5 +84,14 @@ extension Engine {
       }
     }
     writeLock.withLock { forgetSynced(segments) }
+  }
+
+  /// Notes that a flush has made all writes up to a sequence durable, and with them what segments held
+  /// that were never synced.
+  func noteFlushed(through sequence: SequenceNumber, _ segments: [Segment]) {
+    writeLock.withLock {
+      forgetSynced(segments)
+      writer.synced = max(writer.synced, sequence)
+    }
   }
 }

@@ -5,6 +5,17 @@ import Synchronization
 extension Engine {
   func append(_ batch: WriteBatch) throws(StorageError) -> SequenceNumber {
     if let oversize = batch.oversize { throw oversize }
+    guard options.compression == .lz4, batch.largestValueByteCount >= options.separationByteCount
+    else { return try appendEncoded(batch) }
+    var compressed = batches.take()
+    var isDense = areValuesDense.load(ordering: .relaxed)
+    compressed.compress(batch, from: options.separationByteCount, isDense: &isDense)
+    areValuesDense.store(isDense, ordering: .relaxed)
+    defer { batches.give(&compressed) }
+    return try appendEncoded(compressed)
+  }
+
+  private func appendEncoded(_ batch: WriteBatch) throws(StorageError) -> SequenceNumber {
     writeLock.lock()
     defer { writeLock.unlock() }
     try makeRoom()
@@ -36,7 +47,7 @@ extension Engine {
 
   private func insert(_ entry: EntryView, valueOffset: Int) {
     switch entry.kind {
-    case .put where entry.value.count >= options.separationByteCount:
+    case .put where entry.isSeparated(from: options.separationByteCount):
       writer.journal.noteValue(entry.key, offset: valueOffset, byteCount: entry.value.count)
       writer.active.insert(
         entry.separated(in: writer.journal.header.number, at: valueOffset, &scratch))
@@ -148,16 +159,16 @@ extension Engine {
   // whole segments, and only on flushed ones, so both bound the share of the disk that waits for it.
 
   var segmentByteLimit: Int {
-    let share = journalByteCount.load(ordering: .relaxed) / 32
+    let share = journalByteCount.load(ordering: .relaxed) / 16
     return min(options.segmentByteLimit, max(Engine.smallestSegmentByteCount, share))
   }
 
   private var flushedValueByteLimit: Int {
-    let share = journalByteCount.load(ordering: .relaxed) / 8
+    let share = journalByteCount.load(ordering: .relaxed) / 4
     return max(2 * Engine.smallestSegmentByteCount, share)
   }
 
-  private static let smallestSegmentByteCount = 2 << 20
+  private static let smallestSegmentByteCount = 4 << 20
 
   /// Range deletes of one memtable: reads go through all of them.
   private static let rangeLimit = 64

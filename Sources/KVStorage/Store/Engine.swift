@@ -36,6 +36,9 @@ final class Engine: @unchecked Sendable {
   let suspectRanges = Mutex<[KeyRange]>([])
   /// The number of the last file scrubbed.
   let scrubPosition = Atomic<UInt64>(0)
+  let batches = BatchPool()
+  /// Whether the last value compressed shrank to more than half its length.
+  let areValuesDense = Atomic<Bool>(false)
   var writer: Writer
   /// For the entry being inserted; guarded by the write lock.
   var scratch = RawBuffer()

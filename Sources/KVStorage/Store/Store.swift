@@ -66,6 +66,15 @@ public final class Store: Sendable {
     try engine.find(key, .values, into: &buffer)
   }
 
+  /// Calls `body` with the value of a key where it lies in memory; nil when the key has none.
+  ///
+  /// Copies nothing that the cache or a table holds. The memory is valid until `body` returns.
+  public func withValue<Result>(
+    _ key: Bytes, _ body: (RawSpan) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result? {
+    try engine.withValue(key, body)
+  }
+
   /// The head of a key's value: the first bytes, as many as the put declared; nil without a value.
   ///
   /// It costs the same for a large value as for a small one.

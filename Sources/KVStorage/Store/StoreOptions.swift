@@ -15,14 +15,14 @@ public struct StoreOptions: Hashable, Sendable {
   /// Bytes of the journal, per memtable, that opening after a crash may have to read; the memtable is
   /// flushed when they are exceeded.
   public var replayByteLimit = 512 << 20
-  /// How large the journal's segments may be, as a multiple of the live values in them, before garbage
-  /// collection moves live values out of the emptiest.
+  /// How much garbage the journal's segments may hold, before garbage collection moves live values out
+  /// of the emptiest: with 1.25 a quarter of the live values, counted as they were before compression.
   public var spaceAmplificationLimit = 1.25
   /// Bytes a second that garbage collection may move although nobody appends, on a store with a thread
   /// of its own; while others append it may move twice as much as they do.
   public var collectionByteRate = 32 << 20
   /// Bytes of the journal held in memory before they are written (not synced).
-  public var journalBufferByteLimit = 1 << 20
+  public var journalBufferByteLimit = 256 << 10
   /// Uncompressed bytes after which a block of an SSTable is closed.
   public var blockByteCount = 4096
   /// Entries between two keys of a block that are stored whole.
@@ -33,7 +33,7 @@ public struct StoreOptions: Hashable, Sendable {
   public var indexPartByteCount = 16 << 10
   /// Bits of Bloom filter per key; 0 for no filter.
   public var filterBitsPerKey = 10
-  /// How blocks are compressed.
+  /// How blocks and separated values are compressed.
   public var compression = Compression.lz4
   /// Bytes of uncompressed blocks kept in memory; 0 for no cache.
   public var blockCacheByteLimit = 64 << 20
@@ -54,7 +54,7 @@ public struct StoreOptions: Hashable, Sendable {
   /// Who runs flushes and compactions.
   public var background = Background.manual
 
-  /// How blocks of SSTables are compressed.
+  /// How blocks of SSTables and separated values are compressed.
   public enum Compression: Hashable, Sendable {
     /// Not at all.
     case none

@@ -9,6 +9,7 @@ public struct WriteBatch: Sendable {
   public private(set) var count = 0
   private(set) var operations: Bytes = []
   private(set) var oversize: StorageError?
+  private(set) var largestValueByteCount = 0
 
   /// An empty batch.
   public init() {}
@@ -40,6 +41,7 @@ public struct WriteBatch: Sendable {
     append(varint: UInt64(headByteCount))
     operations.append(contentsOf: value)
     count += 1
+    largestValueByteCount = max(largestValueByteCount, value.count)
   }
 
   /// Removes a key, whether or not it exists.
@@ -79,9 +81,78 @@ public struct WriteBatch: Sendable {
     count += 1
   }
 
+  /// Adds a put of a copied value, which may be compressed, as it is stored.
+  mutating func append(
+    _ key: Bytes, stored: Bytes, headByteCount: Int, expiry: UInt64, originalByteCount: Int
+  ) {
+    operations.append(
+      EntryKind.put.rawValue | (expiry == 0 ? 0 : EntryKind.expiryFlag)
+        | (originalByteCount == 0 ? 0 : EntryKind.compressedFlag))
+    append(key)
+    if expiry != 0 { append(varint: expiry) }
+    append(varint: UInt64(stored.count))
+    append(varint: UInt64(headByteCount))
+    if originalByteCount != 0 { append(varint: UInt64(originalByteCount)) }
+    operations.append(contentsOf: stored)
+    count += 1
+  }
+
+  /// Replaces the contents by those of another batch, with values of at least `limit` bytes compressed
+  /// where that saves an eighth.
+  ///
+  /// `isDense` says, and is told, whether the last value shrank to more than half its length.
+  mutating func compress(_ batch: WriteBatch, from limit: Int, isDense: inout Bool) {
+    removeAll()
+    operations.reserveCapacity(batch.operations.count)
+    batch.operations.withRaw { source in
+      var reader = BatchReader(source)
+      while !reader.isAtEnd {
+        let start = reader.position
+        guard let entry = reader.next(sequence: 0) else {
+          preconditionFailure("a write batch does not follow its own encoding")
+        }
+        if entry.kind == .put, entry.value.count >= limit {
+          let stored = appendCompressed(entry, isDense: isDense)
+          isDense = (stored ?? entry.value.count) > entry.value.count / 2
+          if stored != nil { continue }
+        }
+        operations.append(contentsOf: source[start..<reader.position])
+      }
+    }
+    count = batch.count
+  }
+
+  /// The bytes of the value as stored; nil, and nothing added, when compressing saves too little.
+  private mutating func appendCompressed(_ entry: EntryView, isDense: Bool) -> Int? {
+    let start = operations.count
+    operations.append(
+      EntryKind.put.rawValue | EntryKind.compressedFlag
+        | (entry.expiry == 0 ? 0 : EntryKind.expiryFlag))
+    append(varint: UInt64(entry.key.count))
+    operations.append(contentsOf: entry.key)
+    if entry.expiry != 0 { append(varint: entry.expiry) }
+    let countOffset = operations.count
+    for _ in 0..<WriteBatch.paddedCountByteCount { operations.append(0) }
+    append(varint: UInt64(entry.headByteCount))
+    append(varint: UInt64(entry.value.count))
+    guard let stored = CompressedValue.append(entry, to: &operations, isDense: isDense) else {
+      operations.removeSubrange(start...)
+      return nil
+    }
+    for index in 0..<WriteBatch.paddedCountByteCount {
+      let isLast = index == WriteBatch.paddedCountByteCount - 1
+      operations[countOffset + index] = UInt8(stored >> (7 * index) & 0x7F) | (isLast ? 0 : 0x80)
+    }
+    return stored
+  }
+
+  /// The length of a compressed value is known after its place: a varint as long as any.
+  private static let paddedCountByteCount = 4
+
   /// Empties the batch and keeps its memory.
   public mutating func removeAll() {
     count = 0
+    largestValueByteCount = 0
     operations.removeAll(keepingCapacity: true)
     oversize = nil
   }
@@ -127,6 +198,8 @@ enum EntryKind: UInt8 {
 
   /// Set in the byte of a batch's operation whose key is followed by an expiry.
   static let expiryFlag: UInt8 = 8
+  /// Set in the byte of a batch's put whose value is compressed.
+  static let compressedFlag: UInt8 = 16
 }
 
 /// One entry of a memtable, block or batch; the memory belongs to whoever handed it out.
@@ -139,6 +212,17 @@ struct EntryView {
   var kind: EntryKind
   /// The second since 1970 from which on the entry counts as a delete; 0 for never.
   var expiry: UInt64 = 0
+  /// The length that the value had before it was compressed, 0 when it is not; see ``CompressedValue``.
+  var originalByteCount = 0
+
+  /// The length of a put's value as a reader gets it.
+  var valueByteCount: Int { originalByteCount == 0 ? value.count : originalByteCount }
+
+  /// True for a put whose value stays in the journal, given the option.
+  @inline(__always)
+  func isSeparated(from limit: Int) -> Bool {
+    kind == .put && (value.count >= limit || originalByteCount != 0)
+  }
 
   /// True when the entry expires no later than `now`.
   @inline(__always)
@@ -163,10 +247,13 @@ struct BatchReader {
 
   var isAtEnd: Bool { reader.remaining == 0 }
 
+  var position: Int { reader.position }
+
   /// The next operation with this sequence number; nil when the bytes are malformed.
   @inline(__always)
   mutating func next(sequence: UInt64) -> EntryView? {
-    guard let tag = reader.byte(), tag & ~(EntryKind.expiryFlag | 3) == 0,
+    guard let tag = reader.byte(),
+      tag & ~(EntryKind.expiryFlag | EntryKind.compressedFlag | 3) == 0,
       let kind = EntryKind(rawValue: tag & 3),
       let keyCount = reader.count(atMost: StoreLimits.keyByteCount),
       let key = reader.raw(keyCount)
@@ -182,10 +269,20 @@ struct BatchReader {
       expiry = read
     }
     guard let valueCount = reader.count(atMost: StoreLimits.valueByteCount),
-      let headCount = reader.count(atMost: valueCount), let value = reader.raw(valueCount)
+      let headCount = reader.count(atMost: valueCount)
     else { return nil }
+    var originalCount = 0
+    if tag & EntryKind.compressedFlag != 0 {
+      guard kind == .put,
+        let read = reader.count(
+          atMost: CompressedValue.largestByteCount(stored: valueCount, head: headCount)),
+        read > headCount
+      else { return nil }
+      originalCount = read
+    }
+    guard let value = reader.raw(valueCount) else { return nil }
     return EntryView(
       key: key, value: value, headByteCount: headCount, sequence: sequence, kind: kind,
-      expiry: expiry)
+      expiry: expiry, originalByteCount: originalCount)
   }
 }

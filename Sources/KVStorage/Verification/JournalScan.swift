@@ -101,7 +101,7 @@ final class JournalScan {
     case .deleteRange:
       ranges.append(
         RangeMark(deleting: Bytes(entry.key), Bytes(entry.value), sequence: entry.sequence))
-    case .put where entry.value.count >= JournalScan.separationByteCount:
+    case .put where entry.isSeparated(from: JournalScan.separationByteCount):
       memtable.insert(entry.separated(in: segment, at: offset, &scratch))
     case .put, .delete, .reference: memtable.insert(entry)
     }

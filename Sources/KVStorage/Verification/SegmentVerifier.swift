@@ -5,6 +5,8 @@ final class SegmentVerifier {
   private struct Put: Hashable {
     var key: Bytes
     var byteCount: Int
+    /// Before compression: what decides whether a value is separated.
+    var valueByteCount: Int
   }
 
   private let path: String
@@ -92,7 +94,8 @@ final class SegmentVerifier {
     }
     let count = try record.forEachOperation { (entry, offset) throws(StorageError) in
       guard entry.kind == .put else { return }
-      puts[offset] = Put(key: Bytes(entry.key), byteCount: entry.value.count)
+      puts[offset] = Put(
+        key: Bytes(entry.key), byteCount: entry.value.count, valueByteCount: entry.valueByteCount)
     }
     if record.header.type == .batch { nextSequence = first + UInt64(count) }
   }
@@ -140,15 +143,15 @@ final class SegmentVerifier {
     guard let index else { return }
     var smallest = Int.max
     for value in index.values {
-      smallest = min(smallest, value.byteCount)
       let put = puts.removeValue(forKey: value.offset)
+      smallest = min(smallest, put?.valueByteCount ?? .max)
       let isDamaged = damage.contains { $0.range.contains(value.offset) }
-      guard !isDamaged, put != Put(key: value.key, byteCount: value.byteCount) else { continue }
+      guard !isDamaged, put?.key != value.key || put?.byteCount != value.byteCount else { continue }
       report("the index has a value that no record has", value.offset, value.key)
     }
     // What is as large as a separated value is one too, and collection would lose it.
     if kind == .values { smallest = 0 }
-    for (offset, put) in puts.sorted(by: { $0.key < $1.key }) where put.byteCount >= smallest {
+    for (offset, put) in puts.sorted(by: { $0.key < $1.key }) where put.valueByteCount >= smallest {
       report("the index lacks a value", offset, put.key)
     }
   }

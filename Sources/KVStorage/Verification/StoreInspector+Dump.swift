@@ -70,9 +70,9 @@ extension InspectionRecord {
     case .delete: return record.with("kind", "delete")
     case .deleteRange:
       return record.with("kind", "deleteRange").with("upper", bytes: Bytes(entry.value))
-    case .put: record = record.with("kind", "put").with("bytes", entry.value.count)
+    case .put: record = record.with("kind", "put").with("bytes", entry.valueByteCount)
     case .reference:
-      record = record.with("kind", "reference").with("bytes", entry.pointer?.byteCount ?? 0)
+      record = record.with("kind", "reference").with("bytes", entry.pointer?.valueByteCount ?? 0)
       if let pointer = entry.pointer {
         record = record.with("segment", pointer.segment.rawValue).with("offset", pointer.offset)
       }

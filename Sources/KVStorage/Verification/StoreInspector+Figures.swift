@@ -102,7 +102,7 @@ extension StoreFigures {
   fileprivate mutating func count(_ group: EntryMerge.Group, _ places: [UInt64: Int]) {
     let entry = group.newest.entry
     let pointer = entry.pointer
-    let byteCount = group.key.count + (pointer?.byteCount ?? entry.value.count)
+    let byteCount = group.key.count + (pointer?.valueByteCount ?? entry.value.count)
     keys += 1
     liveBytes += byteCount
     let key = group.key
