@@ -119,7 +119,8 @@ extension Simulation {
     }
   }
 
-  /// Reads every key from all replicas until they are equal: there is no other anti-entropy yet.
+  /// Reads every key from all replicas until they are equal: runs differ in how often they compare
+  /// replicas, if at all.
   private mutating func repairAll() throws(SimulationFailure) {
     for _ in 0..<4 {
       for key in history.keys.indices {
