@@ -94,7 +94,7 @@ var targets: [Target] = [
     "KVClientTests",
     ["KVClient", "KVModel", "KVProtocol", "KVTransport", "KVBase", nio("NIOPosix")]),
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
-  tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),
+  tests("SimulationTests", ["KVSimulator", "KVStorage", "KVModel", "KVBase"]),
   tests("IntegrationTests", ["KVClient", "KVModel", "KVBase"]),
   tests("KVFuzzTests", ["kvfuzz", "KVBase"]),
   tests("ConformanceTests", [], exclude: ["Python"]),

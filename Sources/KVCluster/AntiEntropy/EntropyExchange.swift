@@ -31,7 +31,7 @@ public struct EntropyExchange: Sendable {
 
   /// What must be done next.
   public enum Action: Hashable, Sendable {
-    /// Send the question; call ``EntropyExchange/questionOverdue(_:)`` when there is no answer.
+    /// Send the question; without an answer in time the exchange is over.
     case ask(EntropyRequest)
     /// Call ``EntropyExchange/resume(_:_:into:)`` with the number after this time.
     case pause(Duration, number: UInt32)
@@ -196,9 +196,6 @@ public struct EntropyExchange: Sendable {
     case .storing, .pushing: actions.append(.finished(.refused(.busy)))
     }
   }
-
-  /// True when the question is still the one under way: then the exchange is over.
-  public func questionOverdue(_ number: UInt32) -> Bool { number == self.number }
 
   private static let busyPause = Duration.milliseconds(200)
 

@@ -86,7 +86,8 @@ extension World {
     do throws(StorageError) {
       let files = nodes[place.node].fileSystem
       for folder in [directory, "\(directory)/journal", "\(directory)/ledger"] {
-        for name in try files.list(folder) where try files.exists("\(folder)/\(name)") {
+        // The two folders are among the names, and are no files.
+        for name in try files.list(folder) where (try? files.size("\(folder)/\(name)")) != nil {
           try files.remove("\(folder)/\(name)")
         }
         try files.syncDirectory(folder)
