@@ -15,10 +15,18 @@ enum Deadline: Hashable {
   case forward(OperationID)
   /// A listing's end is due.
   case listing(OperationID)
+  /// A page of a listing is due.
+  case listPage(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
   /// A handoff batch's receipt is due.
   case handoff(PartitionID, OperationID, number: UInt32)
+  /// Tombstones are due to be reaped.
+  case tombstones
+  /// The next stretch of a dropped bucket is due to be removed.
+  case drop
+  /// A round of reaping is due to end.
+  case reap(OperationID)
   /// The shard must stop now.
   case stop
   /// Something of anti-entropy is due.

@@ -6,20 +6,28 @@ import KVModel
 ///
 /// ```
 /// object    u16 partition | escaped type | escaped bucket | key
+/// grave     FF FE | u16 partition | escaped type | escaped bucket | key
 /// metadata  FF FF | name
 /// escaped   each 00 as 00 FF, then 00 01 as the end
 /// ```
 ///
 /// The order of the keys is that of (partition, type, bucket, key), so a partition is one range and a
-/// bucket within it another. No partition number reaches FFFF.
+/// bucket within it another. No partition number reaches FF00.
 ///
 /// **On disk**: Docs/Formats.md.
 enum KeyLayout {
   private static let metadataPrefix: Bytes = [0xFF, 0xFF]
+  /// The prefix of all graves.
+  static let gravePrefix: Bytes = [0xFF, 0xFE]
 
   /// The store's key of an object.
   static func objectKey(_ key: ObjectKey, _ partition: PartitionID) -> Bytes {
     bucketPrefix(key.bucket, partition, room: key.key.count) + key.key
+  }
+
+  /// The store's key of what is remembered of a deleted object.
+  static func graveKey(_ key: ObjectKey, _ partition: PartitionID) -> Bytes {
+    gravePrefix + objectKey(key, partition)
   }
 
   /// The store's key of a metadata value.
@@ -42,9 +50,9 @@ enum KeyLayout {
   /// The smallest key that follows `key`.
   static func successor(of key: Bytes) -> Bytes { key + [0] }
 
-  /// The partition of an object's key; nil for metadata.
+  /// The partition of an object's key; nil for graves and metadata.
   static func partition(of key: Bytes) -> PartitionID? {
-    guard key.count >= 2, !key.starts(with: metadataPrefix) else { return nil }
+    guard key.count >= 2, key[0] < 0xFF else { return nil }
     return PartitionID(Int(key[0]) << 8 | Int(key[1]))
   }
 

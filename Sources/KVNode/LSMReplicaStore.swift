@@ -10,6 +10,8 @@ public import KVStorage
 public final class LSMReplicaStore: ReplicaStore {
   /// The storage engine underneath, for whoever syncs, compacts and closes it.
   public let store: Store
+  /// False while no grave has ever been dug, which spares reads of unknown keys a look for one.
+  private var mayHoldGraves: Bool
 
   /// Ranges that reads came upon and found damaged, as long as the store sets them apart.
   var foundDamage: [FoundDamage] = []
@@ -20,12 +22,19 @@ public final class LSMReplicaStore: ReplicaStore {
   public init(store: Store) {
     self.store = store
     notesDamage = true
+    mayHoldGraves = Self.mayHoldGraves(store)
   }
 
   /// A second replica store over a store, for a bystander that must not change what happens.
   package init(observing store: Store) {
     self.store = store
     notesDamage = false
+    mayHoldGraves = Self.mayHoldGraves(store)
+  }
+
+  private static func mayHoldGraves(_ store: Store) -> Bool {
+    let first = try? store.scan(from: KeyLayout.gravePrefix, limit: 1, .keys).first
+    return first?.key.starts(with: KeyLayout.gravePrefix) ?? true
   }
 
   /// The sequence of the latest change and of the latest durable one.
@@ -55,14 +64,39 @@ public final class LSMReplicaStore: ReplicaStore {
     }
   }
 
+  /// The encoded clock of the grave of `key` in `partition`.
+  public func grave(
+    of key: ObjectKey, in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> Bytes? {
+    guard mayHoldGraves else { return nil }
+    do {
+      return try store.get(KeyLayout.graveKey(key, partition))
+    } catch {
+      throw failure(error)
+    }
+  }
+
   /// Applies all changes at once; returns the sequence that must be synced for them to be durable.
   public func apply(_ changes: [ReplicaChange]) throws(ReplicaStoreFailure) -> UInt64 {
     guard !changes.isEmpty else { return sequences.applied }
     var batch = WriteBatch()
     for change in changes {
       switch change {
-      case .put(let key, let partition, let encoded, let headByteCount):
-        batch.put(KeyLayout.objectKey(key, partition), encoded, headByteCount: headByteCount)
+      case .put(let key, let partition, let encoded, let headByteCount, let expiry):
+        batch.put(
+          KeyLayout.objectKey(key, partition), encoded, headByteCount: headByteCount,
+          expiry: expiry)
+      case .bury(let key, let partition, let clock, let expiry):
+        mayHoldGraves = true
+        batch.delete(KeyLayout.objectKey(key, partition))
+        batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
+      case .remember(let key, let partition, let clock, let expiry):
+        mayHoldGraves = true
+        batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
+      case .removeRange(let partition, let first, let last):
+        batch.deleteRange(
+          KeyLayout.objectKey(first, partition),
+          KeyLayout.successor(of: KeyLayout.objectKey(last, partition)))
       case .remove(let key, let partition): batch.delete(KeyLayout.objectKey(key, partition))
       case .metadata(let name, let value?): batch.put(KeyLayout.metadataKey(name), value)
       case .metadata(let name, nil): batch.delete(KeyLayout.metadataKey(name))

@@ -74,10 +74,39 @@ struct ForwardOperation {
   var deadline: Instant
 }
 
+/// A question of a listing that a vnode has not answered.
+struct ListPage {
+  var listing: OperationID
+  var number: UInt32
+  var target: Address
+}
+
 /// A listing under way.
 struct ListOperation {
   var request: RequestID
   var coordinator: ListCoordinator
+}
+
+/// A round of reaping under way, and whose tombstones it is about.
+struct ReapOperation {
+  var round: ReapRound
+  var purpose: ReapPurpose
+  var candidates: [ReapQueue.Candidate]
+}
+
+/// How far the shard has come in looking for tombstones that nobody has queued.
+struct TombstoneSweep {
+  var partition = PartitionID(0)
+  var cursor: ObjectKey?
+}
+
+/// How far the shard has come in removing what a dropped bucket held.
+struct DropSweep {
+  var bucket: BucketID
+  var time: WallClock
+  /// The partitions left, the present one first.
+  var partitions: [PartitionID]
+  var cursor: ObjectKey?
 }
 
 /// Remembers the latest forwarded PUTs, so that one that arrives twice is performed once.

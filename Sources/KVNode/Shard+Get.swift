@@ -19,7 +19,7 @@ extension Shard {
   ) {
     let plan: GetPlan
     switch GetPlan.make(for: key, options: options, in: view) {
-    case .failure(let failure): return finish(purpose, .failure(failure))
+    case .failure(let failure): return finish(purpose, key, .failure(failure))
     case .success(let made): plan = made
     }
     let operation = newOperation()
@@ -98,7 +98,7 @@ extension Shard {
         get.purpose = .answered
         get.dueAt = now.instant + Self.collectTimeout
         deadlines.add(.get(operation), at: get.dueAt)
-        finish(purpose, result)
+        finish(purpose, get.coordinator.key, result)
       case .repair(let replica, let encoded): repair(get.coordinator.key, replica, encoded)
       case .finished: isFinished = true
       }
@@ -126,10 +126,11 @@ extension Shard {
     send(.write(request), to: target)
   }
 
-  /// Hands a GET's outcome to whatever it was for.
+  /// Hands a GET's outcome to whatever it was for, without contents that are dead.
   private mutating func finish(
-    _ purpose: GetOperation.Purpose, _ result: Result<KVObject, RequestFailure>
+    _ purpose: GetOperation.Purpose, _ key: ObjectKey, _ found: Result<KVObject, RequestFailure>
   ) {
+    let result = found.map { living($0, key) }
     switch purpose {
     case .client(let id):
       switch result {
@@ -142,6 +143,13 @@ extension Shard {
     case .delete(let task): foundClock(task, result)
     case .answered: break
     }
+  }
+
+  private func living(_ object: KVObject, _ key: ObjectKey) -> KVObject {
+    guard let life = vnodes?.rules.life(in: key.bucket, at: now.wallClock) else { return object }
+    var living = object
+    living.forget(where: life.isDead)
+    return living
   }
 
   // MARK: Vnode

@@ -32,7 +32,8 @@ extension Shard {
     case .message(let bytes, _):
       // The view is what the shard waits for.
       return !((try? PeerMessage(decoding: bytes))?.isWithinNode ?? false)
-    case .start, .requestCancelled, .synced, .syncFailed, .peerDisconnected, .timer, .stop:
+    case .start, .requestCancelled, .listingTaken, .synced, .syncFailed, .peerDisconnected, .timer,
+      .stop:
       return false
     }
   }
@@ -62,10 +63,11 @@ extension Shard {
     do {
       let restored = try VnodeIdentities.restore(
         from: store, random: random.next(), startedCleanly: configuration.startedCleanly)
-      vnodes = Vnodes(
-        store: store, identities: restored.identities,
-        limits: Vnodes.Limits(
-          objectBytes: configuration.objectByteLimit, siblings: configuration.siblingLimit))
+      var vnodes = Vnodes(
+        store: store, identities: restored.identities, limits: configuration.vnodeLimits)
+      vnodes.wallClock = now.wallClock
+      vnodes.rules = BucketRules(view)
+      self.vnodes = vnodes
       if restored.changes.isEmpty {
         isEpochDurable = true
       } else {
@@ -175,6 +177,7 @@ extension Shard {
   /// Works by a new view from now on; shard 0 also tells the others.
   mutating func adopt(_ view: ClusterView) {
     self.view = view
+    vnodes?.rules = BucketRules(view)
     if configuration.shard == .membership {
       viewNumber += 1
       for index in 0..<configuration.member.shardCount where index != configuration.shard.index {
@@ -265,6 +268,8 @@ extension Shard {
       outbox.append(.sync(through: syncRequested))
     }
     handOff()
+    sweepTombstones()
+    continueDrops()
   }
 
   /// A shard serves its siblings until all of them have drained: what is under way in one may need

@@ -10,13 +10,14 @@ extension Shard {
     counters.listings += 1
     let plan: CoveragePlan
     let start = random.below(view.ring.size)
-    switch CoveragePlan.make(in: view, n: replicaCount(of: scope), start: start) {
+    let n = replicaCount(of: scope)
+    switch CoveragePlan.make(in: view, n: n, start: start) {
     case .failure(let failure): return reply(id, .failure(failure))
     case .success(let made): plan = made
     }
     let operation = newOperation()
     var list = ListOperation(
-      request: id, coordinator: ListCoordinator(scope: scope, plan: plan))
+      request: id, coordinator: ListCoordinator(scope: scope, plan: plan, n: n))
     let wanted = timeout ?? .zero
     deadlines.add(
       .listing(operation), at: now.instant + (wanted > .zero ? wanted : Self.listTimeout))
@@ -37,11 +38,34 @@ extension Shard {
   }
 
   mutating func takeListReply(_ reply: ListReply, from: Address) {
-    guard var list = listings.removeValue(forKey: reply.operation) else { return }
+    guard let page = listPages.removeValue(forKey: reply.operation), page.target == from,
+      var list = listings.removeValue(forKey: page.listing)
+    else { return }
     var actions: [ListCoordinator.Action] = []
-    list.coordinator.receive(
-      reply.result, partition: reply.partition, node: from.node, into: &actions)
-    perform(actions, reply.operation, list)
+    if case .failure = reply.result { probe("listing taken over after a refusal") }
+    list.coordinator.receive(reply.result, to: page.number, in: view, into: &actions)
+    perform(actions, page.listing, list)
+  }
+
+  /// A vnode stays silent: its answer or the question got lost, or it is stuck.
+  mutating func listPageDue(_ operation: OperationID) {
+    guard let page = listPages.removeValue(forKey: operation),
+      var list = listings.removeValue(forKey: page.listing)
+    else { return }
+    probe("listing taken over after silence")
+    var actions: [ListCoordinator.Action] = []
+    list.coordinator.overdue(page.number, in: view, into: &actions)
+    perform(actions, page.listing, list)
+  }
+
+  /// The client has room for another part of its listing.
+  mutating func taken(_ id: RequestID) {
+    guard let operation = listings.keys.sorted().first(where: { listings[$0]?.request == id }),
+      var list = listings.removeValue(forKey: operation)
+    else { return }
+    var actions: [ListCoordinator.Action] = []
+    list.coordinator.taken(into: &actions)
+    perform(actions, operation, list)
   }
 
   mutating func listingDue(_ operation: OperationID) {
@@ -67,7 +91,7 @@ extension Shard {
     var isFinished = false
     for action in actions {
       switch action {
-      case .ask(let part, let cursor): ask(part, cursor, scope, operation)
+      case .ask(let question): ask(question, scope, operation)
       case .deliver(let names):
         outbox.append(.reply(list.request, scope.reply(names, done: false), isFinal: false))
       case .finished(let failure):
@@ -75,17 +99,24 @@ extension Shard {
         reply(list.request, failure.map { .failure($0) } ?? scope.reply([], done: true))
       }
     }
-    if !isFinished { listings[operation] = list }
+    guard isFinished else { return listings[operation] = list }
+    for page in listPages.keys.sorted() where listPages[page]?.listing == operation {
+      listPages[page] = nil
+    }
   }
 
   private mutating func ask(
-    _ part: CoveragePlan.Part, _ cursor: ObjectKey?, _ scope: ListingScope,
-    _ operation: OperationID
+    _ question: Coverage.Question, _ scope: ListingScope, _ listing: OperationID
   ) {
+    let part = question.part
     guard let target = view.address(of: part.partition, on: part.node) else { return }
+    let operation = newOperation()
+    listPages[operation] = ListPage(listing: listing, number: question.number, target: target)
+    deadlines.add(.listPage(operation), at: now.instant + configuration.listPageTimeout)
     let request = ListRequest(
       operation: operation, partition: part.partition, scope: scope,
-      firstPartitions: part.firstPartitions, cursor: cursor, limit: ListCoordinator.pageLimit)
+      firstPartitions: part.firstPartitions, cursor: question.cursor,
+      limit: configuration.listPageLimit)
     send(.list(request), to: target)
   }
 }

@@ -213,7 +213,9 @@ extension Shard {
     } else {
       send(reply, to: address)
     }
+    note(stored.warning, about: task.key)
     noteStored(task.key, stored.encoded, in: task.partition)
+    if task.content.isTombstone { queueReap(of: task.key, in: task.partition) }
   }
 
   private mutating func store(_ task: PutTask, _ plan: PutPlan) -> Vnodes.Stored? {

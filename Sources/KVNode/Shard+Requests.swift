@@ -20,6 +20,7 @@ extension Shard {
     case .setBucketProperties(let bucket, let properties): change(bucket, properties, id)
     case .resetBucketProperties(let bucket): change(bucket, nil, id)
     case .fold(let query): fold(query, id)
+    case .dropBucket(let bucket): drop(bucket, id)
     }
   }
 
@@ -56,13 +57,16 @@ extension Shard {
     }
     for operation in listings.keys.sorted() where listings[operation]?.request == id {
       listings[operation] = nil
+      for page in listPages.keys.sorted() where listPages[page]?.listing == operation {
+        listPages[page] = nil
+      }
     }
     cancelFolds(of: id)
   }
 
   // MARK: Bucket properties
 
-  private mutating func change(
+  mutating func change(
     _ bucket: BucketID, _ properties: BucketProperties?, _ id: RequestID
   ) {
     let operation = newOperation()
@@ -78,8 +82,15 @@ extension Shard {
     stepMembership(.setProperties(change.bucket, change.properties))
     let message = PeerMessage.propertiesStored(change.operation)
     // A membership that has left its cluster takes no change: the client's time runs out.
-    guard storeFailure == nil, !hasDeparted else { return }
+    guard storeFailure == nil, !hasDeparted, isInTable(change) else { return }
     send(message, to: from, whenSynced: store.sequences.applied)
+  }
+
+  /// False for the drop of a bucket that the table of properties had no room to note.
+  private func isInTable(_ change: PropertiesChange) -> Bool {
+    guard let bucket = ClusterView.bucket(ofDropMarker: change.bucket) else { return true }
+    return (view.dropTime(of: bucket) ?? WallClock(microseconds: 0))
+      >= (change.properties?.dropTime ?? WallClock(microseconds: 0))
   }
 
   mutating func takePropertiesStored(_ operation: OperationID) {
@@ -97,7 +108,8 @@ extension ClientRequest {
     case .get(let key, _), .put(let key, _, _, _), .delete(let key, _, _): key.bucket.type
     case .listBuckets(let type, _): type
     case .listKeys(let bucket, _), .bucketProperties(let bucket),
-      .setBucketProperties(let bucket, _), .resetBucketProperties(let bucket):
+      .setBucketProperties(let bucket, _), .resetBucketProperties(let bucket),
+      .dropBucket(let bucket):
       bucket.type
     case .fold(let query): query.bucket?.type ?? BucketID.defaultType
     }

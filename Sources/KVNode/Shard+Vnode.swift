@@ -12,11 +12,19 @@ extension Shard {
       keepsSiblings: request.keepsSiblings)
     {
     case .success(let stored):
+      note(stored.warning, about: request.key)
       if stored.isChanged { noteStored(request.key, stored.encoded, in: request.partition) }
       acknowledge(request, stored, to: from)
     case .failure(let failure): refuse(request, failure, from: from)
     case nil: break
     }
+  }
+
+  /// Tells operators of an object that is growing beyond what is good for it.
+  mutating func note(_ warning: String?, about key: ObjectKey) {
+    guard let warning else { return }
+    counters.limitWarnings += 1
+    log(.warning, "\(key.text) \(warning)")
   }
 
   /// Why no write can be taken now.
@@ -73,11 +81,20 @@ extension Shard {
     send(.write(request), to: target)
   }
 
+  /// Lists a page for as long as the partition is this node's: what moves away is removed here bit by
+  /// bit, and a listing of the rest would not be complete.
   mutating func serveList(_ request: ListRequest, from: Address) {
-    guard runs(request.partition), let vnodes else { return }
-    let reply = ListReply(
+    guard runs(request.partition), let vnodes, phase == .serving || phase == .stopping else {
+      return
+    }
+    var reply = ListReply(
       operation: request.operation, partition: request.partition,
-      result: vnodes.list(request, ringSize: view.ring.size))
+      result: .failure(.insufficientVnodes(need: 1, got: 0)))
+    if view.ring.owner(of: request.partition) == address.node {
+      reply.result = vnodes.list(request, ringSize: view.ring.size)
+    } else {
+      probe("listing refused by a former owner")
+    }
     send(.listReply(reply), to: from)
   }
 }

@@ -71,6 +71,7 @@ public struct Shard {
   var puts: [OperationID: PutOperation] = [:]
   var forwards: [OperationID: ForwardOperation] = [:]
   var listings: [OperationID: ListOperation] = [:]
+  var listPages: [OperationID: ListPage] = [:]
   /// What hedged reads may still spend; see ``hedgeDue(_:)``.
   var hedgeCredit = 100
   var propertyChanges: [OperationID: RequestID] = [:]
@@ -82,6 +83,12 @@ public struct Shard {
   var handoffsTried: Set<PartitionID> = []
   var completedTransfers: Set<PendingTransfer> = []
   var entropy: EntropyState
+
+  var reapQueue = ReapQueue()
+  var reaps: [OperationID: ReapOperation] = [:]
+  var tombstoneSweep = TombstoneSweep()
+  var tombstoneWake = Instant.distantFuture
+  var dropSweep: DropSweep?
 
   /// A shard over an open store; its first event must be ``ShardEvent/start``.
   public init(configuration: ShardConfiguration, store: any ReplicaStore) {
@@ -121,6 +128,7 @@ public struct Shard {
     _ event: ShardEvent, at now: Now, into effects: inout [ShardEffect]
   ) {
     self.now = now
+    vnodes?.wallClock = now.wallClock
     switch phase {
     case .stopped: refuse(event)
     case .starting where mustWait(event): hold(event)
@@ -140,6 +148,7 @@ public struct Shard {
     case .message(let bytes, let from): receive(bytes, from: from)
     case .request(let id, let request): take(request, id)
     case .requestCancelled(let id): cancel(id)
+    case .listingTaken(let id): taken(id)
     case .admin(let id, let command): takeAdmin(command, id)
     case .synced(let sequence): synced(through: sequence)
     case .syncFailed(let failure): syncFailed(failure)
@@ -165,6 +174,7 @@ public struct Shard {
     case .listReply(let reply): takeListReply(reply, from: from)
     case .handoff(let batch): serveHandoff(batch, from: from)
     case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
+    case .reap(let message): takeReap(message, from: from)
     case .setProperties(let change): serveProperties(change, from: from)
     case .propertiesStored(let operation): takePropertiesStored(operation)
     case .transferCompleted(let transfer): stepMembership(.transferCompleted(transfer))
@@ -223,9 +233,13 @@ public struct Shard {
       case .put(let operation): putDue(operation)
       case .forward(let operation): forwardDue(operation)
       case .listing(let operation): listingDue(operation)
+      case .listPage(let operation): listPageDue(operation)
       case .properties(let operation): propertiesDue(operation)
       case .handoff(let partition, let operation, let number):
         receiptDue(partition, operation, number: number)
+      case .tombstones: tombstonesDue()
+      case .drop: dropDue()
+      case .reap(let operation): reapDue(operation)
       case .stop: stopNow()
       case .entropy(let deadline): entropyDue(deadline)
       }
@@ -269,17 +283,20 @@ extension Shard {
   }
 
   var liveOperations: Int {
-    gets.count + puts.count + forwards.count + listings.count + propertyChanges.count
-      + senders.count + entropy.exchanges.count + entropy.folds.count
+    gets.count + puts.count + forwards.count + listings.count + listPages.count
+      + propertyChanges.count + senders.count + reaps.count + entropy.exchanges.count
+      + entropy.folds.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
     switch deadline {
-    case .tick, .stop: true
+    case .tick, .tombstones, .drop, .stop: true
+    case .reap(let operation): reaps[operation] != nil
     case .get(let operation), .hedge(let operation): gets[operation] != nil
     case .put(let operation): puts[operation] != nil
     case .forward(let operation): forwards[operation] != nil
     case .listing(let operation): listings[operation] != nil
+    case .listPage(let operation): listPages[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
     case .handoff(let partition, let operation, let number):
       senders[partition]?.operation == operation && senders[partition]?.pendingNumber == number
@@ -305,7 +322,7 @@ extension PeerMessage {
       .transferProgress, .drained, .stopNow:
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .handoff, .handoffReceipt:
+      .listReply, .handoff, .handoffReceipt, .reap:
       false
     case .entropy(let message): message.isWithinNode
     }

@@ -25,6 +25,20 @@ public struct ShardConfiguration: Sendable {
   public var objectByteLimit = 50 << 20
   /// The most siblings an object may have.
   public var siblingLimit = 100
+  /// An object above this many bytes is logged.
+  public var objectByteWarning = 5 << 20
+  /// An object of more siblings than this is logged.
+  public var siblingWarning = 25
+  /// The most names on one page of a listing.
+  public var listPageLimit = 1000
+  /// How long a vnode may take for a page before another replica is asked.
+  public var listPageTimeout: Duration = .seconds(10)
+  /// When tombstones are removed.
+  public var deleteMode = DeleteMode.delayed(.seconds(3))
+  /// How long vnodes remember what was deleted and reaped.
+  public var deleteMemory: Duration = .seconds(86_400)
+  /// The most objects looked at in each ``handoffInterval`` for tombstones that were left.
+  public var tombstoneScanCount = 256
   /// Objects up to this many encoded bytes are returned whole by replicas at once; of larger ones
   /// the coordinator asks for heads and fetches one body.
   public var inlineByteLimit = 16 << 10
@@ -64,5 +78,16 @@ public struct ShardConfiguration: Sendable {
     self.ringSize = ringSize
     self.seed = seed
     self.startedCleanly = startedCleanly
+  }
+}
+
+extension ShardConfiguration {
+  /// The limits of the shard's vnodes.
+  var vnodeLimits: Vnodes.Limits {
+    var limits = Vnodes.Limits(objectBytes: objectByteLimit, siblings: siblingLimit)
+    limits.warnObjectBytes = objectByteWarning
+    limits.warnSiblings = siblingWarning
+    limits.graveMemory = deleteMemory
+    return limits
   }
 }

@@ -26,6 +26,9 @@ public enum ShardEvent: Sendable {
   case request(RequestID, ClientRequest)
   /// The client is gone: its request need not be answered.
   case requestCancelled(RequestID)
+  /// The client of a listing has taken one part of it; until then at most
+  /// ``ListCoordinator/deliveryLimit`` parts wait for it.
+  case listingTaken(RequestID)
   /// An operator asks; only shard 0 is sent these.
   case admin(RequestID, AdminCommand)
   /// Everything up to the sequence is durable.

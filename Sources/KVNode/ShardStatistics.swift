@@ -40,6 +40,14 @@ public struct ShardStatistics: Hashable, Sendable {
   public var entropyRepairs = 0
   /// Messages that could not be decoded.
   public var undecodableMessages = 0
+  /// Tombstones that rounds started here have removed everywhere.
+  public var tombstonesReaped = 0
+  /// Objects that rounds started here have freed of actors that count no more.
+  public var clocksTrimmed = 0
+  /// Tombstones that a round started here could not remove yet.
+  public var reapsDeferred = 0
+  /// Coordinated or merged objects above a size or sibling warning.
+  public var limitWarnings = 0
   /// Requests under way now.
   public var requestsActive = 0
   /// Objects in partitions that another node owns; 0 exactly when all are drained.
@@ -61,7 +69,10 @@ public struct ShardStatistics: Hashable, Sendable {
       ("vnodeRefusals", vnodeRefusals), ("handoffObjects", handoffObjects),
       ("handoffObjectsReceived", handoffObjectsReceived),
       ("entropyExchanges", entropyExchanges), ("entropyRepairs", entropyRepairs),
-      ("undecodableMessages", undecodableMessages), ("requestsActive", requestsActive),
+      ("undecodableMessages", undecodableMessages), ("tombstonesReaped", tombstonesReaped),
+      ("reapsDeferred", reapsDeferred), ("clocksTrimmed", clocksTrimmed),
+      ("limitWarnings", limitWarnings),
+      ("requestsActive", requestsActive),
       ("hintsPending", hintsPending), ("handoffsActive", handoffsActive),
     ]
   }

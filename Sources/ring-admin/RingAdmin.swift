@@ -24,10 +24,8 @@ struct RingAdmin: ParsableCommand {
     version: ServerVersion.text,
     subcommands: [
       ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self,
-      AAEStatus.self,
-      FoldCommand.self,
-      Down.self,
-      Stat.self, Ping.self, BucketTypeCommand.self, StoreCommand.self,
+      AAEStatus.self, FoldCommand.self, Down.self, Stat.self, Ping.self, BucketCommand.self,
+      BucketTypeCommand.self, StoreCommand.self,
     ])
 
   /// Parses and runs; returns this program's exit code.

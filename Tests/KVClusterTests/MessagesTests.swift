@@ -81,6 +81,21 @@ import Testing
         PendingTransfer(partition: partition, from: member.id, to: NodeID(rawValue: 2))),
       .transferProgress([row]), .drained, .stopNow,
     ]
+    let order = ReapOrder(
+      operation: operation, group: ReapGroup(in: view, first: PartitionID(6), n: 3),
+      partitions: [PartitionID(7)], items: [ReapItem(key: key, clock: context)])
+    var trimmed = ReapOrder(
+      operation: operation, purpose: .trim, group: order.group, partitions: order.partitions,
+      items: [ReapItem(key: key, clock: context, siblings: context.entries)])
+    trimmed.items[0].retired = [VnodeID(rawValue: 4)]
+    var vote = ReapVote(operation: operation, verdicts: [.same])
+    vote.actors = [VnodeID(rawValue: 8)]
+    let verdicts: [ReapVerdict] = [.clear, .same, .buried, .absent, .differs, .held, .busy]
+    messages += [
+      .reap(.ask(order)), .reap(.bury(order)), .reap(.bury(trimmed)), .reap(.vote(vote)),
+      .reap(.vote(ReapVote(operation: operation, verdicts: verdicts))),
+      .reap(.buried(ReapReceipt(operation: operation, count: 300))),
+    ]
     for reading: ReplicaReading in [
       .notFound, .whole(encoded), .head([1, 2]), .failure(.overload),
     ] {

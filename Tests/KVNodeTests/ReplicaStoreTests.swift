@@ -18,6 +18,7 @@ final class ModelReplicaStore: ReplicaStore {
 
   private var entries: [Entry] = []
   private var values: [String: Bytes] = [:]
+  private var graves: [ObjectKey: [PartitionID: Bytes]] = [:]
   private(set) var sequences: (applied: UInt64, synced: UInt64) = (0, 0)
 
   func object(_ key: ObjectKey, in partition: PartitionID) -> Bytes? {
@@ -29,16 +30,30 @@ final class ModelReplicaStore: ReplicaStore {
       .map { Bytes($0.encoded.prefix($0.headByteCount)) }
   }
 
+  /// As after their expiry.
+  func forgetGraves() { graves = [:] }
+
+  func grave(of key: ObjectKey, in partition: PartitionID) -> Bytes? { graves[key]?[partition] }
+
   func apply(_ changes: [ReplicaChange]) -> UInt64 {
     for change in changes {
       switch change {
-      case .put(let key, let partition, let encoded, let headByteCount):
+      case .put(let key, let partition, let encoded, let headByteCount, _):
         entries.removeAll { $0.partition == partition && $0.key == key }
         entries.append(
           Entry(
             partition: partition, key: key, encoded: encoded, headByteCount: headByteCount))
       case .remove(let key, let partition):
         entries.removeAll { $0.partition == partition && $0.key == key }
+      case .bury(let key, let partition, let clock, _):
+        entries.removeAll { $0.partition == partition && $0.key == key }
+        graves[key, default: [:]][partition] = clock
+      case .remember(let key, let partition, let clock, _):
+        graves[key, default: [:]][partition] = clock
+      case .removeRange(let partition, let first, let last):
+        entries.removeAll {
+          $0.partition == partition && !($0.key < first) && !(last < $0.key)
+        }
       case .metadata(let name, let value): values[name] = value
       }
     }
@@ -97,7 +112,12 @@ final class ModelReplicaStore: ReplicaStore {
       var changes: [ReplicaChange] = [
         .metadata("m\(random.below(5))", random.chance(0.2) ? nil : encoded)
       ]
-      if random.chance(0.25) {
+      if random.chance(0.05) {
+        let range = [key, keys[random.below(keys.count)]].sorted()
+        changes.append(.removeRange(partition, from: range[0], through: range[1]))
+      } else if random.chance(0.1) {
+        changes.append(.bury(key, partition, clock: encoded, expiry: 9))
+      } else if random.chance(0.25) {
         changes.append(.remove(key, partition))
       } else {
         changes.append(
@@ -107,6 +127,7 @@ final class ModelReplicaStore: ReplicaStore {
       _ = try real.apply(changes)
       #expect(try real.object(key, in: partition) == model.object(key, in: partition))
       #expect(try real.head(key, in: partition) == model.head(key, in: partition))
+      #expect(try real.grave(of: key, in: partition) == model.grave(of: key, in: partition))
     }
     #expect(try real.occupiedPartitions() == model.occupiedPartitions())
     for index in 0..<5 {

@@ -88,6 +88,7 @@ import Testing
 
   @Test func `a read repairs replicas that missed writes, tombstones included`() throws {
     let cluster = TestCluster()
+    cluster.configure = { $0.deleteMode = .keep }
     try cluster.start()
     let deleted = ObjectKey(bucket: "b", key: "deleted")
     try cluster.put(deleted, "v", at: 0)

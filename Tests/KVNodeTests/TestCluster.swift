@@ -26,6 +26,12 @@ final class TestCluster {
   var view: ClusterView
   var faults = Faults()
   var isolated: Set<NodeID> = []
+  /// By how much the wall clock of each node is ahead.
+  var clockSkewSeconds: [UInt64] = [0]
+  /// While false, clients take no part of their listings.
+  var takesListings = true
+  /// While true, batches of handoffs get lost.
+  var blockHandoff = false
   private(set) var shards: [Address: Shard] = [:]
   private(set) var stores: [Address: LSMReplicaStore] = [:]
   private(set) var replies: [RequestID: [ClientReply]] = [:]
@@ -33,6 +39,10 @@ final class TestCluster {
   private(set) var probes: [String: Int] = [:]
   private(set) var logs: [String] = []
   private(set) var stopped: Set<Address> = []
+  /// Flushes that have ended, by shard.
+  private(set) var flushes: [Address: Int] = [:]
+  /// While true, no flush comes to an end.
+  var holdsFlushes = false
   var configure: (inout ShardConfiguration) -> Void = { _ in }
   var clock: UInt64 = 1_000_000_000
   private var files: [Address: CrashableFileSystem] = [:]
@@ -235,8 +245,13 @@ final class TestCluster {
   private func deliver(_ item: Item) throws {
     var event = item.event
     if case .synced(let sequence) = item.event {
+      if holdsFlushes { return enqueue(item.event, to: item.target, after: 1_000) }
       do throws(StorageError) {
-        try stores[item.target]?.store.sync(through: SequenceNumber(sequence))
+        if let store = stores[item.target]?.store, store.syncedSequence.rawValue < sequence {
+          flushes[item.target, default: 0] += 1
+          // One flush takes all that has been appended by then.
+          try store.sync(through: store.appendedSequence)
+        }
       } catch {
         guard error.code == .diskFull else { throw error }
         event = .syncFailed(
@@ -248,7 +263,11 @@ final class TestCluster {
 
   private func step(_ event: ShardEvent, at address: Address) {
     var effects: [ShardEffect] = []
-    shards[address]?.step(event, at: now, into: &effects)
+    let index = names.firstIndex { NodeID(name: $0) == address.node } ?? 0
+    var local = now
+    local.wallClock.microseconds += 1_000_000 * clockSkewSeconds[index % clockSkewSeconds.count]
+    files[address]?.setSecondsSinceEpoch(local.wallClock.microseconds / 1_000_000)
+    shards[address]?.step(event, at: local, into: &effects)
     perform(effects, of: address)
   }
 
@@ -259,7 +278,11 @@ final class TestCluster {
       case .sendToEndpoint: break
       case .reply(let id, let reply, let isFinal):
         replies[id, default: []].append(reply)
-        if isFinal { finals[id, default: 0] += 1 }
+        if isFinal {
+          finals[id, default: 0] += 1
+        } else if takesListings {
+          enqueue(.listingTaken(id), to: address, after: 50)
+        }
       case .adminReply: break
       case .sync(let sequence):
         enqueue(.synced(through: sequence), to: address, after: UInt64(100 + random.below(1000)))
@@ -275,6 +298,7 @@ final class TestCluster {
     let isLocal = from.node == target.node
     if !isLocal, isolated.contains(from.node) || isolated.contains(target.node) { return }
     if !isLocal, random.chance(faults.drop) { return }
+    if blockHandoff, case .handoff? = try? PeerMessage(decoding: bytes) { return }
     let copies = !isLocal && random.chance(faults.duplicate) ? 2 : 1
     for _ in 0..<copies {
       let delay = isLocal ? 5 : UInt64(50 + random.below(faults.maximumDelay))

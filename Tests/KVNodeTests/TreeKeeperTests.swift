@@ -33,8 +33,14 @@ import Testing
   private func change(_ random: inout SeededRandom) -> ReplicaChange {
     let key = ObjectKey(bucket: "b\(random.below(3))", key: "k\(random.below(200))")
     let partition = PartitionID(2 + random.below(3))
-    return random.chance(0.3)
-      ? .remove(key, partition) : put(key, partition, random.next() | 1)
+    switch random.below(10) {
+    case 0...1: return .remove(key, partition)
+    case 2: return .bury(key, partition, clock: [0], expiry: 1 << 40)
+    case 3:
+      let last = ObjectKey(bucket: "b2", key: "k9")
+      return .removeRange(partition, from: min(key, last), through: max(key, last))
+    default: return put(key, partition, random.next() | 1)
+    }
   }
 
   /// The trees of a store as a keeper that has seen no change finds them.
@@ -66,7 +72,7 @@ import Testing
       // Builds begin, go on and end among the changes.
       for step in 0..<600 {
         let changes = (0..<(1 + random.below(4))).map { _ in change(&random) }
-        if case .put(let key, let partition, _, _) = changes[0], random.chance(0.5) {
+        if case .put(let key, let partition, _, _, _) = changes[0], random.chance(0.5) {
           _ = try keeper.object(key, in: partition)
         }
         _ = try keeper.apply(changes)

@@ -148,6 +148,21 @@ import Testing
     }
   }
 
+  @Test func `a bucket that is dropped is empty and takes new writes`() async throws {
+    try await withDirectory { directory in
+      let node = try await NodeRuntime.start(configuration("a", in: directory), logger: logger)
+      for number in 0..<20 { #expect(await put(number, at: node) == .stored(KVObject())) }
+      let unknown = BucketID(type: Array("t".utf8), name: Array("b".utf8))
+      #expect(
+        await node.perform(.dropBucket(unknown)).last == .failure(.unknownBucketType(unknown.type)))
+      #expect(await node.perform(.dropBucket(key(0).bucket)).last == .propertiesStored)
+      for number in 0..<20 { #expect(await values(number, at: node).isEmpty) }
+      #expect(await put(3, at: node) == .stored(KVObject()))
+      #expect(await values(3, at: node).count == 1)
+      try await node.stop()
+    }
+  }
+
   @Test func `a data directory cannot be opened twice`() async throws {
     try await withDirectory { directory in
       let settings = configuration("a", in: directory)

@@ -10,6 +10,8 @@ import Testing
   struct Story: CustomTestStringConvertible {
     var seed: UInt64
     var workload: Workload
+    /// The kinds of faults, where the seed's own would hide the bug.
+    var faults: [FaultKind]?
     var testDescription: String
   }
 
@@ -38,6 +40,7 @@ import Testing
   func `a bug found once stays away`(_ story: Story) {
     var options = Simulation.Options()
     options.workload = story.workload
+    options.faults = story.faults
     var simulation = Simulation(seed: story.seed, options: options)
     expectClean(simulation.run())
   }

@@ -89,23 +89,18 @@ extension EntropyExchange {
     var pushed: [ObjectKey] = []
     for (now, listed) in zip(found, differences) {
       do throws(ReplicaStoreFailure) {
-        guard damage == nil else {
-          if let encoded = now.encoded {
-            pulled.append(ReplicaScan.Entry(key: listed.key, encoded: encoded))
-          }
-          continue
+        guard try mustRepair(listed, now, trees) else { continue }
+        if damage != nil || listed.mustPull, let encoded = now.encoded {
+          pulled.append(ReplicaScan.Entry(key: listed.key, encoded: encoded))
         }
-        let own = try trees.hash(of: listed.key, in: partition)
-        guard own != now.hash, own == listed.own?.hash, now.hash == listed.other?.hash else {
-          continue
+        // What was deleted here for good has a grave, before which an older copy vanishes.
+        let hasGrave = try trees.grave(of: listed.key, in: partition) != nil
+        if hasGrave || (damage == nil && listed.mustPush) {
+          pushed.append(listed.key)
         }
       } catch {
         return actions.append(.finished(.refused(.storage)))
       }
-      if listed.mustPull, let encoded = now.encoded {
-        pulled.append(ReplicaScan.Entry(key: listed.key, encoded: encoded))
-      }
-      if listed.mustPush { pushed.append(listed.key) }
     }
     differences.removeFirst(found.count)
     guard pulled.isEmpty else {
@@ -113,6 +108,15 @@ extension EntropyExchange {
       return actions.append(.store(pulled))
     }
     push(pushed, changed: 0, trees, &actions)
+  }
+
+  /// True when both sides still hold what was listed; what is damaged here must be stored again anyway.
+  private func mustRepair(
+    _ listed: Difference, _ now: EntropyFound, _ trees: TreeKeeper
+  ) throws(ReplicaStoreFailure) -> Bool {
+    guard damage == nil else { return true }
+    let own = try trees.hash(of: listed.key, in: partition)
+    return own != now.hash && own == listed.own?.hash && now.hash == listed.other?.hash
   }
 
   /// The objects that were missing here are stored; so many of them changed anything.
@@ -134,7 +138,7 @@ extension EntropyExchange {
     var rest = keys[...]
     while byteCount < EntropyLimits.batchBytes, let key = rest.popFirst() {
       do throws(ReplicaStoreFailure) {
-        guard let encoded = try trees.object(key, in: partition) else { continue }
+        guard let encoded = try trees.objectOrGrave(of: key, in: partition) else { continue }
         entries.append(ReplicaScan.Entry(key: key, encoded: encoded))
         byteCount += encoded.count
       } catch {

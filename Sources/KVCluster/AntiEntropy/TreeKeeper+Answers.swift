@@ -78,6 +78,17 @@ extension TreeKeeper {
     try head(key, in: partition).map { ObjectHash.object($0, nameHash: ObjectHash.name(key)) }
   }
 
+  /// The object that stands for what a vnode holds of a key: for a grave, its clock without contents.
+  func objectOrGrave(
+    of key: ObjectKey, in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> Bytes? {
+    if let encoded = try object(key, in: partition) { return encoded }
+    guard let grave = try grave(of: key, in: partition) else { return nil }
+    var reader = ByteReader(grave)
+    guard let clock = try? VersionVector(decoding: &reader) else { return nil }
+    return KVObject(clock: clock, siblings: []).encoded().bytes
+  }
+
   /// What a vnode holds of some keys: of as many as fit a message.
   func find(
     _ wanted: [EntropyWanted], in partition: PartitionID

@@ -57,6 +57,11 @@ public final class TreeKeeper: ReplicaStore {
   ) throws(ReplicaStoreFailure) -> Bytes? { try store.head(key, in: partition) }
 
   /// See ``ReplicaStore``.
+  public func grave(
+    of key: ObjectKey, in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> Bytes? { try store.grave(of: key, in: partition) }
+
+  /// See ``ReplicaStore``.
   public func scan(
     _ partition: PartitionID, bucket: BucketID?, after key: ObjectKey?, limit: Int, byteLimit: Int,
     headsOnly: Bool
@@ -117,11 +122,28 @@ public final class TreeKeeper: ReplicaStore {
       let name: Name
       let encoded: Bytes?
       switch change {
-      case .put(let key, let partition, let bytes, _):
+      case .put(let key, let partition, let bytes, _, _):
         (name, encoded) = (Name(key: key, partition: partition), bytes)
-      case .remove(let key, let partition):
+      case .remove(let key, let partition), .bury(let key, let partition, _, _):
         (name, encoded) = (Name(key: key, partition: partition), nil)
-      case .metadata: continue
+      case .removeRange(let partition, let first, let last):
+        var removals = self.removals(in: partition, from: first, through: last)
+        // What the batch has changed before counts as it is by then; the order is of no account.
+        let known = Set(removals.map(\.name))
+        for (name, _) in earlier
+        where name.partition == partition && !known.contains(name) && first <= name.key
+          && name.key <= last
+        {
+          removals.append(
+            Change(name: name, nameHash: ObjectHash.name(name.key), old: .unreadable, new: nil))
+        }
+        for index in removals.indices {
+          removals[index].old = earlier[removals[index].name] ?? removals[index].old
+          earlier[removals[index].name] = .known(nil)
+        }
+        prepared += removals
+        continue
+      case .metadata, .remember: continue
       }
       guard vnodes[name.partition] != nil else { continue }
       let nameHash = ObjectHash.name(name.key)
@@ -131,6 +153,34 @@ public final class TreeKeeper: ReplicaStore {
       prepared.append(Change(name: name, nameHash: nameHash, old: old, new: new))
     }
     return prepared
+  }
+
+  /// The removal of each object of a range; one of unknown state when these cannot be told.
+  private func removals(
+    in partition: PartitionID, from first: ObjectKey, through last: ObjectKey
+  ) -> [Change] {
+    guard vnodes[partition] != nil else { return [] }
+    func removal(_ key: ObjectKey, _ old: (UInt64) -> Former) -> Change {
+      let nameHash = ObjectHash.name(key)
+      return Change(
+        name: Name(key: key, partition: partition), nameHash: nameHash, old: old(nameHash), new: nil
+      )
+    }
+    var removals = [removal(first) { stored(Name(key: first, partition: partition), $0) }]
+    var cursor = first
+    while cursor < last {
+      guard
+        let scan = try? store.scan(
+          partition, bucket: nil, after: cursor, limit: 1000, byteLimit: 1 << 20, headsOnly: true)
+      else { return removals + [removal(last) { _ in .unreadable }] }
+      for entry in scan.entries where entry.key <= last {
+        removals.append(
+          removal(entry.key) { .known(ObjectHash.object(entry.encoded, nameHash: $0)) })
+      }
+      guard let end = scan.entries.last, !scan.isComplete else { break }
+      cursor = end.key
+    }
+    return removals
   }
 
   private func stored(_ name: Name, _ nameHash: UInt64) -> Former {

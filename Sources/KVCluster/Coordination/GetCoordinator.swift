@@ -252,7 +252,9 @@ extension GetCoordinator {
   /// Sends the merged object to every vnode that answered and holds something else.
   private mutating func repair(into actions: inout [Action]) {
     let merged = mergedHeads()
-    let stale = answers.filter { $0.isStale(against: merged) }
+    var stale = answers.filter { $0.isStale(against: merged) }
+    // Graves are not copied to where there is nothing to bury.
+    if merged.siblings.isEmpty { stale.removeAll { $0.state == .notFound } }
     guard !merged.isEmpty, !stale.isEmpty else { return finish(into: &actions) }
     guard let whole = filled(merged) else {
       // Bodies may still be fetched while the collection lasts; after its deadline they may not.

@@ -1,125 +1,88 @@
 public import KVBase
 public import KVModel
 
-/// Which vnodes together hold every key of the ring, and which keys each of them is to tell.
-///
-/// **Source**: reference section 4.8.
-public struct CoveragePlan: Hashable, Sendable {
-  /// One vnode and the first partitions of the keys it is to tell.
-  public struct Part: Hashable, Sendable {
-    /// The vnode's partition.
-    public var partition: PartitionID
-    /// The vnode's node.
-    public var node: NodeID
-    /// Keys whose preference list starts here.
-    public var firstPartitions: [PartitionID]
-  }
-
-  /// The vnodes, each key range assigned to exactly one.
-  public private(set) var parts: [Part] = []
-
-  /// A cover for keys with `n` replicas; `start` spreads the load of different listings.
-  ///
-  /// Fails when some keys have no available owner.
-  public static func make(
-    in view: ClusterView, n: Int, start: Int
-  ) -> Result<CoveragePlan, RequestFailure> {
-    let size = view.ring.size
-    let n = min(n, size)
-    var plan = CoveragePlan()
-    var covered = 0
-    while covered < size {
-      let first = start + covered
-      // The last owner of this range that is up covers the most ranges after it.
-      guard
-        let reach = (0..<n).last(where: { step in
-          view.isAvailable(view.ring.owner(of: PartitionID((first + step) % size)))
-        })
-      else {
-        return .failure(.insufficientVnodes(need: 1, got: 0))
-      }
-      let count = min(reach + 1, size - covered)
-      let partition = PartitionID((first + reach) % size)
-      plan.parts.append(
-        Part(
-          partition: partition, node: view.ring.owner(of: partition),
-          firstPartitions: (0..<count).map { PartitionID((first + $0) % size) }))
-      covered += count
-    }
-    return .success(plan)
-  }
-}
-
 /// Collects one listing from the vnodes of its coverage plan, page by page.
 ///
 /// A few vnodes are asked at a time, and each is asked for its next page when its last one has been
-/// handed on, so a listing of any size takes the memory of a few pages.
+/// handed on and taken, so a listing of any size takes the memory of a few pages, however slowly the
+/// client reads.
 ///
 /// **Invariants**: there is exactly one `finished`; a key is delivered once.
 public struct ListCoordinator: Sendable {
   /// What must be done next.
   public enum Action: Hashable, Sendable {
-    /// Ask the vnode of the part for the page after the cursor.
-    case ask(CoveragePlan.Part, cursor: ObjectKey?)
+    /// Ask the vnode for the page after the question's cursor.
+    case ask(Coverage.Question)
     /// Hand some names on; never an empty list.
     case deliver([Bytes])
     /// The end, or why the listing stopped.
     case finished(RequestFailure?)
   }
 
-  /// The most names on a page.
-  public static let pageLimit = 1000
-  /// The most vnodes asked at once.
-  public static let window = 4
+  /// The most deliveries that wait to be taken before no more is asked.
+  public static let deliveryLimit = 4
   /// Beyond this many buckets a bucket may be listed more than once.
   public static let bucketLimit = 65_536
 
   /// Buckets or keys.
   public let scope: ListingScope
-  private var waiting: [CoveragePlan.Part]
-  private var asked: [CoveragePlan.Part] = []
+  private var coverage: Coverage
   private var buckets: Set<Bytes> = []
+  private var untaken = 0
   private var isFinished = false
 
-  /// A listing over the vnodes of `plan`.
-  public init(scope: ListingScope, plan: CoveragePlan) {
+  /// A listing of keys with `n` replicas over the vnodes of `plan`.
+  public init(scope: ListingScope, plan: CoveragePlan, n: Int) {
     self.scope = scope
-    waiting = plan.parts.reversed()
+    coverage = Coverage(plan: plan, n: n)
   }
 
   /// Asks the first vnodes.
   public mutating func start(into actions: inout [Action]) { askMore(into: &actions) }
 
-  /// Takes in a page.
+  /// Takes in the answer to a question.
   ///
-  /// Replies of vnodes that were not asked change nothing.
+  /// Answers to questions that are no longer open change nothing.
   public mutating func receive(
-    _ result: Result<ListReply.Page, RequestFailure>, partition: PartitionID, node: NodeID,
+    _ result: Result<ListReply.Page, RequestFailure>, to number: UInt32, in view: ClusterView,
     into actions: inout [Action]
   ) {
-    guard !isFinished,
-      let index = asked.firstIndex(where: { $0.partition == partition && $0.node == node })
-    else { return }
+    guard !isFinished else { return }
     switch result {
-    case .failure(let failure): finish(failure, into: &actions)
+    case .failure(let failure): fail(number, failure, in: view, into: &actions)
     case .success(let page):
+      guard coverage.answered(number, cursor: page.cursor) else { return }
       let names = fresh(page.names)
-      if !names.isEmpty { actions.append(.deliver(names)) }
-      if let cursor = page.cursor {
-        actions.append(.ask(asked[index], cursor: cursor))
-      } else {
-        asked.remove(at: index)
-        askMore(into: &actions)
+      if !names.isEmpty {
+        untaken += 1
+        actions.append(.deliver(names))
       }
+      askMore(into: &actions)
     }
   }
 
-  /// Stops when a vnode that is needed has become unavailable.
+  /// The client has taken one delivery.
+  public mutating func taken(into actions: inout [Action]) {
+    guard !isFinished else { return }
+    untaken = max(0, untaken - 1)
+    askMore(into: &actions)
+  }
+
+  /// Gives up waiting for the answer to a question, and asks another replica.
+  public mutating func overdue(
+    _ number: UInt32, in view: ClusterView, into actions: inout [Action]
+  ) {
+    guard !isFinished else { return }
+    fail(number, .timeout, in: view, into: &actions)
+  }
+
+  /// Lets other replicas take over from vnodes that are lost or whose partitions have moved.
   public mutating func viewChanged(_ view: ClusterView, into actions: inout [Action]) {
-    guard !isFinished, (asked + waiting).contains(where: { !view.isAvailable($0.node) }) else {
-      return
+    guard !isFinished else { return }
+    guard coverage.viewChanged(view) else {
+      return finish(.insufficientVnodes(need: 1, got: 0), into: &actions)
     }
-    finish(.insufficientVnodes(need: 1, got: 0), into: &actions)
+    askMore(into: &actions)
   }
 
   /// Stops because the time is up.
@@ -127,12 +90,18 @@ public struct ListCoordinator: Sendable {
     if !isFinished { finish(.timeout, into: &actions) }
   }
 
+  private mutating func fail(
+    _ number: UInt32, _ failure: RequestFailure, in view: ClusterView,
+    into actions: inout [Action]
+  ) {
+    guard coverage.failed(number, in: view) else { return finish(failure, into: &actions) }
+    askMore(into: &actions)
+  }
+
   private mutating func askMore(into actions: inout [Action]) {
-    while asked.count < Self.window, let part = waiting.popLast() {
-      asked.append(part)
-      actions.append(.ask(part, cursor: nil))
-    }
-    if asked.isEmpty { finish(nil, into: &actions) }
+    if coverage.isComplete { return finish(nil, into: &actions) }
+    guard untaken < Self.deliveryLimit else { return }
+    for question in coverage.next() { actions.append(.ask(question)) }
   }
 
   private mutating func fresh(_ names: [Bytes]) -> [Bytes] {

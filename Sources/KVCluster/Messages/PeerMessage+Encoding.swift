@@ -27,6 +27,7 @@ extension PeerMessage {
     case .listReply(let reply): reply.encode(into: &writer)
     case .handoff(let batch): batch.encode(into: &writer)
     case .handoffReceipt(let receipt): receipt.encode(into: &writer)
+    case .reap(let message): message.encode(into: &writer)
     case .setProperties(let change): change.encode(into: &writer)
     case .propertiesStored(let operation): operation.encode(into: &writer)
     case .transferCompleted(let transfer): transfer.encode(into: &writer)
@@ -72,6 +73,7 @@ extension PeerMessage {
     case 19: self = .stopNow
     case EntropyMessage.tags:
       self = .entropy(try EntropyMessage(tag: tag, decoding: &reader))
+    case ReapMessage.tags: self = .reap(try ReapMessage(tag: tag, decoding: &reader))
     default: throw DecodingFailure(expected: "a peer message tag, not \(tag)", offset: 1)
     }
     try reader.expectEnd()
@@ -99,6 +101,7 @@ extension PeerMessage {
     case .drained: 18
     case .stopNow: 19
     case .entropy(let message): message.tag
+    case .reap(let message): message.tag
     }
   }
 

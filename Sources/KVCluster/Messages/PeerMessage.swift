@@ -48,6 +48,8 @@ public enum PeerMessage: Hashable, Sendable {
   case handoff(HandoffBatch)
   /// From the receiver of a batch: durable, or refused.
   case handoffReceipt(HandoffReceipt)
+  /// About the removal of tombstones.
+  case reap(ReapMessage)
   /// To shard 0 of the own node: change a bucket's properties.
   case setProperties(PropertiesChange)
   /// From shard 0: the change shows in its view.

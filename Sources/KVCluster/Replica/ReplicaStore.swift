@@ -27,6 +27,9 @@ public protocol ReplicaStore: AnyObject {
   /// The head of the encoded object, without reading its values.
   func head(_ key: ObjectKey, in partition: PartitionID) throws(ReplicaStoreFailure) -> Bytes?
 
+  /// The encoded clock of the grave of `key` in `partition`: what was deleted there for good.
+  func grave(of key: ObjectKey, in partition: PartitionID) throws(ReplicaStoreFailure) -> Bytes?
+
   /// Applies all changes at once; returns the sequence that must be synced for them to be durable.
   func apply(_ changes: [ReplicaChange]) throws(ReplicaStoreFailure) -> UInt64
 
@@ -101,8 +104,16 @@ public struct ReplicaDamage: Hashable, Sendable {
 
 /// One change of a batch.
 public enum ReplicaChange: Hashable, Sendable {
-  /// Store the encoded object, whose head has the given length.
-  case put(ObjectKey, PartitionID, encoded: Bytes, headByteCount: Int)
+  /// Store the encoded object, whose head has the given length; it is gone from the second `expiry`
+  /// (since 1970) on, when there is one.
+  case put(
+    ObjectKey, PartitionID, encoded: Bytes, headByteCount: Int, expiry: UInt64? = nil)
+  /// Remove the object and remember the encoded clock of what it had seen until the second `expiry`.
+  case bury(ObjectKey, PartitionID, clock: Bytes, expiry: UInt64)
+  /// The same without removing the object.
+  case remember(ObjectKey, PartitionID, clock: Bytes, expiry: UInt64)
+  /// Remove the partition's objects from one name to another, both included.
+  case removeRange(PartitionID, from: ObjectKey, through: ObjectKey)
   /// Remove the object from the partition.
   case remove(ObjectKey, PartitionID)
   /// Store or (nil) remove a metadata value.

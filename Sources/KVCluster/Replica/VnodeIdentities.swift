@@ -8,12 +8,24 @@ public import KVModel
 /// crash may have taken it or a handoff removed the object, must not count on under the old
 /// identity: two different events would share a dot and one would be lost in a merge.
 ///
+/// Where an object goes although all that its vnode counted of it is known (it was reaped, expired or
+/// dropped), the vnode keeps its identity and counts on above a *floor*, the highest count it has given
+/// to any such object: its events stay unique without another entry in every version vector.
+///
 /// **Invariants**: 1. the epoch is durable before any event is counted under it; 2. a generation is
-/// increased in the batch that removes objects from the partition.
+/// increased in the batch that removes objects which others may know more of; 3. the floor is raised in
+/// the batch that removes objects otherwise, for expiring ones in the batch that stores them.
 public struct VnodeIdentities: Sendable {
   private var instance: UInt64
   private var epoch: UInt64
   private var generations: [PartitionID: UInt64] = [:]
+  private var floors: [PartitionID: Floor] = [:]
+
+  /// The highest count of the objects that a vnode has forgotten under its present identity.
+  private struct Floor {
+    var actor: VnodeID
+    var count: UInt64
+  }
 
   private static let instanceName = "vnode/instance"
   private static let epochName = "vnode/epoch"
@@ -67,6 +79,47 @@ public struct VnodeIdentities: Sendable {
     let next = try generation(of: partition, in: store) + 1
     generations[partition] = next
     return .metadata(Self.generationName(partition), Self.encoded(next))
+  }
+
+  /// The count that every new event of the vnode of `partition` must exceed.
+  public mutating func floor(
+    of partition: PartitionID, in store: any ReplicaStore
+  ) throws(ReplicaStoreFailure) -> UInt64 {
+    let actor = try identity(of: partition, in: store)
+    if let known = floors[partition], known.actor == actor { return known.count }
+    var floor = Floor(actor: actor, count: 0)
+    let name = Self.floorName(partition)
+    if let bytes = try store.metadata(name) {
+      var reader = ByteReader(bytes)
+      guard let stored = try? reader.readFixed(UInt64.self),
+        let count = try? reader.readFixed(UInt64.self), reader.isAtEnd
+      else { throw ClusterError.malformedMetadata(name) }
+      // The floor of an earlier identity means nothing to the present one.
+      if stored == actor.rawValue { floor.count = count }
+    }
+    floors[partition] = floor
+    return floor.count
+  }
+
+  /// Lets the vnode of `partition` count on above `count`; nil when it does already, else the change,
+  /// which belongs in the batch that makes the vnode forget.
+  public mutating func raiseFloor(
+    of partition: PartitionID, to count: UInt64, in store: any ReplicaStore
+  ) throws(ReplicaStoreFailure) -> ReplicaChange? {
+    guard try floor(of: partition, in: store) < count else { return nil }
+    let actor = try identity(of: partition, in: store)
+    floors[partition] = Floor(actor: actor, count: count)
+    var writer = ByteWriter(capacity: 16)
+    writer.write(fixed: actor.rawValue)
+    writer.write(fixed: count)
+    return .metadata(Self.floorName(partition), writer.bytes)
+  }
+
+  /// Reads the floors again when they are next needed: a batch that would have raised one has failed.
+  mutating func forgetFloors() { floors = [:] }
+
+  private static func floorName(_ partition: PartitionID) -> String {
+    "vnode/floor/\(partition.index)"
   }
 
   private mutating func generation(

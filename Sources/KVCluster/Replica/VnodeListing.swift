@@ -26,9 +26,13 @@ extension Vnodes {
       request.partition, bucket: bucket, after: request.cursor,
       limit: min(Self.scanCount, max(1, request.limit)), byteLimit: Self.scanBytes,
       headsOnly: true)
-    let names = scan.entries.filter {
-      request.firstPartitions.contains(Ring.firstPartition(of: $0.key, ringSize: ringSize))
-    }.map(\.key.key)
+    let life = rules.life(in: bucket, at: wallClock)
+    var names: [Bytes] = []
+    for entry in scan.entries
+    where request.firstPartitions.contains(Ring.firstPartition(of: entry.key, ringSize: ringSize)) {
+      if let life, try isDead(entry, life, in: request.partition) { continue }
+      names.append(entry.key.key)
+    }
     return ListReply.Page(names: names, cursor: scan.isComplete ? nil : scan.entries.last?.key)
   }
 
@@ -45,10 +49,21 @@ extension Vnodes {
       let first = Ring.firstPartition(of: entry.key, ringSize: ringSize)
       if request.firstPartitions.contains(first) {
         let bucket = entry.key.bucket
+        if let life = rules.life(in: bucket, at: wallClock),
+          try isDead(entry, life, in: request.partition)
+        {
+          continue
+        }
         let end = ObjectKey(bucket: bucket, key: Bytes(repeating: 0xFF, count: 64))
         return ListReply.Page(names: [bucket.name], cursor: max(end, entry.key))
       }
     }
     return ListReply.Page(names: [], cursor: scan.isComplete ? nil : scan.entries.last?.key)
+  }
+
+  private func isDead(
+    _ entry: ReplicaScan.Entry, _ life: BucketRules.Life, in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> Bool {
+    try decode(head: entry.encoded, in: partition).siblings.allSatisfy { life.isDead($0.content) }
   }
 }

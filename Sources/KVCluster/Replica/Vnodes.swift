@@ -46,6 +46,12 @@ public struct Vnodes {
     public var objectBytes: Int
     /// The most siblings.
     public var siblings: Int
+    /// An object above this many bytes is worth a warning.
+    public var warnObjectBytes = Int.max
+    /// More siblings than this are worth a warning.
+    public var warnSiblings = Int.max
+    /// How long a vnode remembers what it has buried.
+    public var graveMemory: Duration = .seconds(86_400)
     /// The longest type, bucket and key together; keys are escaped on disk and may double.
     public var nameBytes = 100_000
 
@@ -64,12 +70,18 @@ public struct Vnodes {
     public var sequence: UInt64
     /// False when what was stored already said all that the write said.
     public var isChanged: Bool
+    /// What an operator should know about the object, such as that it has many siblings.
+    public var warning: String?
   }
 
   /// Where the vnodes keep their objects.
   public let store: any ReplicaStore
-  private var identities: VnodeIdentities
-  private let limits: Limits
+  /// The time of the step under way.
+  public var wallClock = WallClock(microseconds: 0)
+  /// What the buckets say about the life of their contents.
+  public var rules = BucketRules.none
+  var identities: VnodeIdentities
+  let limits: Limits
 
   /// The vnodes over `store`.
   public init(store: any ReplicaStore, identities: VnodeIdentities, limits: Limits) {
@@ -82,9 +94,12 @@ public struct Vnodes {
   public func read(_ key: ObjectKey, in partition: PartitionID, byteLimit: Int) -> ReplicaReading {
     do throws(ReplicaStoreFailure) {
       if byteLimit == 0 {
-        return try store.head(key, in: partition).map { .head($0) } ?? .notFound
+        if let head = try store.head(key, in: partition) { return .head(head) }
+        return try readGrave(key, in: partition)
       }
-      guard let bytes = try store.object(key, in: partition) else { return .notFound }
+      guard let bytes = try store.object(key, in: partition) else {
+        return try readGrave(key, in: partition)
+      }
       guard bytes.count > byteLimit else { return .whole(bytes) }
       guard let headByteCount = try? KVObject.headByteCount(of: bytes) else {
         throw ClusterError.malformedObject(partition, "no head")
@@ -99,34 +114,73 @@ public struct Vnodes {
   public mutating func coordinate(
     _ write: CoordinatedWrite, in partition: PartitionID, at now: Now
   ) -> Result<Stored, RequestFailure> {
+    // What a refused or failed write would have made known of the identities goes back.
+    let before = identities
+    var isApplied = false
+    defer { if !isApplied { identities = before } }
     do throws(ReplicaStoreFailure) {
       var object = try load(write.key, in: partition).object
       if let refusal = refusal(of: write, over: object) { return .failure(refusal) }
+      let life = rules.life(in: write.key.bucket, at: wallClock)
+      var changes: [ReplicaChange] = []
       if write.asIs {
         object = object.merging(Self.asIs(write))
       } else {
-        let actor = try identities.identity(of: partition, in: store)
-        guard max(object.clock[actor], write.context[actor]) < VersionVector.counterLimit else {
-          return .failure(.tooLarge("the context counts too many events"))
-        }
-        let context = write.replacesAll ? object.clock.merging(write.context) : write.context
-        let content = stamped(write, over: object, by: actor, at: now)
-        object.write(content, context: context, by: actor)
+        changes += try perform(write, on: &object, in: partition, life, at: now)
       }
       if !write.keepsSiblings { object.keepNewestSibling() }
       if let refusal = excess(object) { return .failure(refusal) }
+      guard !object.siblings.isEmpty else {
+        // An event with a clock of its own that has been here, and was deleted since.
+        return .success(
+          Stored(
+            encoded: object.encoded().bytes, sequence: store.sequences.applied, isChanged: false))
+      }
       let (encoded, headByteCount) = object.encoded()
       guard encoded.count <= limits.objectBytes else {
         return .failure(
           .tooLarge("an object of \(encoded.count) bytes, over \(limits.objectBytes)"))
       }
-      let sequence = try store.apply([
-        .put(write.key, partition, encoded: encoded, headByteCount: headByteCount)
-      ])
-      return .success(Stored(encoded: encoded, sequence: sequence, isChanged: true))
+      changes.append(
+        .put(
+          write.key, partition, encoded: encoded, headByteCount: headByteCount,
+          expiry: life?.expiry(of: object)))
+      let sequence = try store.apply(changes)
+      isApplied = true
+      return .success(
+        Stored(
+          encoded: encoded, sequence: sequence, isChanged: true,
+          warning: warning(about: object, encoded.count)))
     } catch {
       return .failure(.storage(error.description))
     }
+  }
+
+  /// Adds the write's event to the object; the changes belong in the batch that stores it.
+  private mutating func perform(
+    _ write: CoordinatedWrite, on object: inout KVObject, in partition: PartitionID,
+    _ life: BucketRules.Life?, at now: Now
+  ) throws(ReplicaStoreFailure) -> [ReplicaChange] {
+    var changes: [ReplicaChange] = []
+    var actor = try identities.identity(of: partition, in: store)
+    var floor = try identities.floor(of: partition, in: store)
+    if max(object.clock[actor], floor) >= VersionVector.counterLimit {
+      changes.append(try identities.renew(partition, in: store))
+      actor = try identities.identity(of: partition, in: store)
+      floor = 0
+    }
+    // Nobody can have seen events of this vnode that it has not counted: a context that says so was
+    // forged or belongs to another key, and must not decide what is counted next.
+    var context = write.context.capping(actor, at: max(object.clock[actor], floor))
+    if write.replacesAll { context = object.clock.merging(context) }
+    let content = stamped(write, over: object, by: actor, at: now, life)
+    let dot = object.write(content, context: context, by: actor, above: floor)
+    if life?.secondsToLive != nil,
+      let change = try identities.raiseFloor(of: partition, to: dot.counter, in: store)
+    {
+      changes.append(change)
+    }
+    return changes
   }
 
   /// Merges an object that another vnode sent into what the vnode of `partition` holds.
@@ -136,12 +190,14 @@ public struct Vnodes {
     do throws(ReplicaStoreFailure) {
       let merged = try mergeChange(
         encoded, of: key, in: partition, keepsSiblings: keepsSiblings)
-      guard let change = merged.change else {
+      guard !merged.changes.isEmpty else {
         return .success(
           Stored(encoded: merged.encoded, sequence: store.sequences.applied, isChanged: false))
       }
-      let sequence = try store.apply([change])
-      return .success(Stored(encoded: merged.encoded, sequence: sequence, isChanged: true))
+      let sequence = try apply(merged.changes)
+      return .success(
+        Stored(
+          encoded: merged.encoded, sequence: sequence, isChanged: true, warning: merged.warning))
     } catch {
       return .failure(.storage(error.description))
     }
@@ -154,20 +210,22 @@ public struct Vnodes {
     _ entries: [ReplicaScan.Entry], in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> (sequence: UInt64, changed: Int) {
     var changes: [ReplicaChange] = []
+    var changed = 0
     var seen = Set<ObjectKey>()
     for entry in entries {
       // A second object of one key must merge with the first, which is not stored yet.
       if !seen.insert(entry.key).inserted {
-        _ = try store.apply(changes)
+        _ = try apply(changes)
         changes = []
         seen = [entry.key]
       }
       let merged = try mergeChange(
         entry.encoded, of: entry.key, in: partition, keepsSiblings: true)
-      if let change = merged.change { changes.append(change) }
+      if !merged.changes.isEmpty { changed += 1 }
+      changes += merged.changes
     }
-    guard !changes.isEmpty else { return (store.sequences.applied, 0) }
-    return (try store.apply(changes), changes.count)
+    guard !changes.isEmpty else { return (store.sequences.applied, changed) }
+    return (try apply(changes), changed)
   }
 
   /// Stores objects that were damaged here as another replica holds them, merged with what can be
@@ -178,22 +236,32 @@ public struct Vnodes {
     _ entries: [ReplicaScan.Entry], in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> (sequence: UInt64, changed: Int) {
     var changes: [ReplicaChange] = []
+    var changed = 0
     for entry in entries {
+      let before = changes.count
       do throws(ReplicaStoreFailure) {
-        let merged = try mergeChange(
-          entry.encoded, of: entry.key, in: partition, keepsSiblings: true)
-        if let change = merged.change { changes.append(change) }
+        changes += try mergeChange(
+          entry.encoded, of: entry.key, in: partition, keepsSiblings: true
+        ).changes
       } catch {
-        let object = try decode(entry.encoded, in: partition)
+        var object = try decode(entry.encoded, in: partition)
+        let life = rules.life(in: entry.key.bucket, at: wallClock)
+        if let life { object.forget(where: life.isDead) }
         let (encoded, headByteCount) = object.encoded()
         changes.append(
-          .put(entry.key, partition, encoded: encoded, headByteCount: headByteCount))
+          .put(
+            entry.key, partition, encoded: encoded, headByteCount: headByteCount,
+            expiry: life?.expiry(of: object)))
       }
+      if changes.count > before { changed += 1 }
     }
     guard !changes.isEmpty else { return (store.sequences.applied, 0) }
-    let changed = changes.count
-    changes.append(try identities.renew(partition, in: store))
-    return (try store.apply(changes), changed)
+    // A generation that no batch has made known would be counted under twice.
+    var renewed = identities
+    changes.append(try renewed.renew(partition, in: store))
+    let sequence = try apply(changes)
+    identities = renewed
+    return (sequence, changed)
   }
 
   /// Removes the objects that are still exactly as they were sent, and gives the vnode a new
@@ -220,14 +288,17 @@ public struct Vnodes {
 }
 
 extension Vnodes {
+  /// What the vnode knows of the key: the stored object, else what its grave remembers.
   private func load(
     _ key: ObjectKey, in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> (object: KVObject, encoded: Bytes?) {
-    guard let bytes = try store.object(key, in: partition) else { return (KVObject(), nil) }
-    return (try decode(bytes, in: partition), bytes)
+    if let bytes = try store.object(key, in: partition) {
+      return (try decode(bytes, in: partition), bytes)
+    }
+    return (try buried(key, in: partition) ?? KVObject(), nil)
   }
 
-  private func decode(
+  func decode(
     _ bytes: Bytes, in partition: PartitionID
   ) throws(ReplicaStoreFailure) -> KVObject {
     do {
@@ -237,20 +308,55 @@ extension Vnodes {
     }
   }
 
-  private func mergeChange(
+  /// Applies changes that go with what has become of the identities; what a failed batch would have made
+  /// known of them is found out again.
+  mutating func apply(_ changes: [ReplicaChange]) throws(ReplicaStoreFailure) -> UInt64 {
+    do {
+      return try store.apply(changes)
+    } catch {
+      identities.forgetFloors()
+      throw error
+    }
+  }
+
+  private mutating func mergeChange(
     _ encoded: Bytes, of key: ObjectKey, in partition: PartitionID, keepsSiblings: Bool
-  ) throws(ReplicaStoreFailure) -> (encoded: Bytes, change: ReplicaChange?) {
-    let incoming = try decode(encoded, in: partition)
+  ) throws(ReplicaStoreFailure) -> (encoded: Bytes, changes: [ReplicaChange], warning: String?) {
+    var incoming = try decode(encoded, in: partition)
+    let life = rules.life(in: key.bucket, at: wallClock)
+    let held = incoming.siblings.count
+    if let life { incoming.forget(where: life.isDead) }
     let stored = try load(key, in: partition)
-    if let bytes = stored.encoded, bytes == encoded { return (bytes, nil) }
-    var object = stored.object.merging(incoming)
+    if let bytes = stored.encoded, bytes == encoded { return (bytes, [], nil) }
+    let known = try remembering(stored.object, of: key, in: partition, against: incoming)
+    var object = known.merging(incoming)
     if !keepsSiblings { object.keepNewestSibling() }
     guard object.clock.entries.count <= VersionVector.entryLimit else {
       throw ClusterError.malformedObject(partition, "the merged clock has too many entries")
     }
-    if let bytes = stored.encoded, object == stored.object { return (bytes, nil) }
+    let isBuried = stored.encoded == nil && !stored.object.isEmpty
+    if object == stored.object || object == known, stored.encoded != nil || isBuried {
+      return (stored.encoded ?? encoded, [], nil)
+    }
     let (bytes, headByteCount) = object.encoded()
-    return (bytes, .put(key, partition, encoded: bytes, headByteCount: headByteCount))
+    guard object.siblings.isEmpty else {
+      let expiry = life?.expiry(of: object)
+      return (
+        bytes,
+        [.put(key, partition, encoded: bytes, headByteCount: headByteCount, expiry: expiry)],
+        warning(about: object, bytes.count)
+      )
+    }
+    // What is dead by its bucket's rules needs no grave: the rules keep it away.
+    if stored.encoded == nil, held > 0 || object.isEmpty { return (bytes, [], nil) }
+    var changes = [burial(of: key, in: partition, object.clock)]
+    let actor = try identities.identity(of: partition, in: store)
+    if let raised = try identities.raiseFloor(
+      of: partition, to: stored.object.clock[actor], in: store)
+    {
+      changes.append(raised)
+    }
+    return (bytes, changes, nil)
   }
 
   private func refusal(of write: CoordinatedWrite, over object: KVObject) -> RequestFailure? {
@@ -262,6 +368,14 @@ extension Vnodes {
     if write.ifNoneMatch, !object.isEmpty, !object.isDeleted { return .matchFound }
     if write.ifNotModified, !write.context.descends(object.clock) { return .modified }
     return nil
+  }
+
+  private func warning(about object: KVObject, _ byteCount: Int) -> String? {
+    if object.siblings.count > limits.warnSiblings {
+      return "has \(object.siblings.count) siblings, over \(limits.warnSiblings)"
+    }
+    guard byteCount > limits.warnObjectBytes else { return nil }
+    return "takes \(byteCount) bytes, over \(limits.warnObjectBytes)"
   }
 
   private func excess(_ object: KVObject) -> RequestFailure? {
@@ -280,13 +394,17 @@ extension Vnodes {
   /// is later than that of everything the coordinator holds: a clock that lags behind another
   /// node's must not make an accepted write disappear.
   private func stamped(
-    _ write: CoordinatedWrite, over object: KVObject, by actor: VnodeID, at now: Now
+    _ write: CoordinatedWrite, over object: KVObject, by actor: VnodeID, at now: Now,
+    _ life: BucketRules.Life?
   ) -> Content {
     var content = write.content
     content.lastModified = now.wallClock
-    if !write.keepsSiblings,
+    if let dropTime = life?.dropTime, content.lastModified <= dropTime {
+      content.lastModified = WallClock(microseconds: dropTime.microseconds + 1)
+    }
+    if !write.keepsSiblings || (life?.secondsToLive != nil && content.isTombstone),
       let latest = object.siblings.map(\.content.lastModified.microseconds).max(),
-      latest >= now.wallClock.microseconds, latest < UInt64.max
+      latest >= content.lastModified.microseconds, latest < UInt64.max
     {
       content.lastModified = WallClock(microseconds: latest + 1)
     }

@@ -55,12 +55,14 @@ public struct KVObject: Hashable, Sendable {
 
   /// Records a write that had seen `context`: contents it had seen go, concurrent ones stay.
   ///
+  /// - Parameter floor: a count that the new event must exceed, because the actor may have counted
+  ///   so far before it forgot the key.
   /// - Returns: the dot of the new event.
   @discardableResult
   public mutating func write(
-    _ content: Content, context: VersionVector, by actor: VnodeID
+    _ content: Content, context: VersionVector, by actor: VnodeID, above floor: UInt64 = 0
   ) -> Dot {
-    let dot = Dot(actor: actor, counter: max(clock[actor], context[actor]) + 1)
+    let dot = Dot(actor: actor, counter: max(clock[actor], context[actor], floor) + 1)
     siblings.removeAll { context.contains($0.dot) }
     self = KVObject(
       clock: clock.merging(context), siblings: siblings + [Sibling(dot: dot, content: content)])
@@ -76,6 +78,11 @@ public struct KVObject: Hashable, Sendable {
         < (b.content.lastModified, b.content.isTombstone ? 0 : 1, b.dot)
     }
     siblings = newest.map { [$0] } ?? []
+  }
+
+  /// Drops contents for good: the clock still says that they have been seen.
+  public mutating func forget(where isDead: (Content) -> Bool) {
+    siblings.removeAll { isDead($0.content) }
   }
 
   /// The invariants of the type, checked in full; for tests and the simulator.

@@ -65,4 +65,10 @@ public struct ObjectKey: Hashable, Comparable, Sendable {
     let name = try reader.readBytes()
     self.init(bucket: BucketID(type: type, name: name), key: try reader.readBytes())
   }
+
+  /// The names as an operator reads them in a log.
+  public var text: String {
+    [bucket.type, bucket.name, key].map { String(decoding: $0.prefix(100), as: UTF8.self) }
+      .joined(separator: "/")
+  }
 }

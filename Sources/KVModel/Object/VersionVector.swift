@@ -96,6 +96,19 @@ public struct VersionVector: Hashable, Sendable {
     return result
   }
 
+  /// The same events, but of `actor` none beyond `counter`.
+  public func capping(_ actor: VnodeID, at counter: UInt64) -> VersionVector {
+    guard self[actor] > counter else { return self }
+    var result = self
+    let index = position(of: actor)
+    if counter == 0 {
+      result.entries.remove(at: index)
+    } else {
+      result.entries[index].counter = counter
+    }
+    return result
+  }
+
   private func position(of actor: VnodeID) -> Int {
     var low = 0
     var high = entries.count

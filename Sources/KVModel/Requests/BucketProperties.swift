@@ -62,3 +62,29 @@ public struct BucketProperties: Hashable, Sendable {
   /// The defaults of an untyped bucket, or of a bucket of another type.
   public init(untyped: Bool = true) { allowMult = !untyped }
 }
+
+extension BucketProperties {
+  /// The name under which ``secondsToLive`` is kept, stored and shown.
+  public static let secondsToLiveName = Bytes("ttl".utf8)
+  /// The longest time to live, a hundred years.
+  public static let secondsToLiveLimit: UInt64 = 3_153_600_000
+
+  /// How many seconds after its write a content expires; nil for never.
+  ///
+  /// It travels among the ``opaque`` properties, so that nodes that do not know it pass it on.
+  public var secondsToLive: UInt64? {
+    get {
+      guard let text = opaque.first(where: { $0.key == Self.secondsToLiveName })?.value,
+        let seconds = UInt64(String(decoding: text, as: UTF8.self)), seconds > 0
+      else { return nil }
+      return min(seconds, Self.secondsToLiveLimit)
+    }
+    set {
+      opaque.removeAll { $0.key == Self.secondsToLiveName }
+      if let newValue {
+        opaque.append(Pair(key: Self.secondsToLiveName, value: Bytes("\(newValue)".utf8)))
+        opaque.sort()
+      }
+    }
+  }
+}

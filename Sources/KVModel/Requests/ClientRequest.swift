@@ -107,6 +107,8 @@ public enum ClientRequest: Hashable, Sendable {
   case resetBucketProperties(BucketID)
   /// Count or find objects by their heads.
   case fold(FoldQuery)
+  /// Drop everything that the bucket holds now.
+  case dropBucket(BucketID)
 }
 
 /// The answer to one request.

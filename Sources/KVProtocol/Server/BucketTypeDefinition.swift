@@ -9,12 +9,14 @@ package import KVModel
 /// ```
 ///
 /// What cannot be changed later (`datatype`, `consistent`, `write_once`, `hll_precision`) is settled
-/// here.
+/// here, and so is `ttl`, the seconds that contents live, for which clients have no field.
 ///
 /// **Source**: reference sections 1.11 and 7.8.
 package enum BucketTypeDefinition {
   private static let datatypes = ["counter", "set", "map", "hll", "gset"]
-  private static let settled = ["datatype", "consistent", "write_once", "hll_precision"]
+  private static let settled = [
+    "datatype", "consistent", "write_once", "hll_precision", "ttl",
+  ]
 
   /// The complete properties of the new type.
   ///
@@ -101,6 +103,9 @@ package enum BucketTypeDefinition {
     let isWriteOnce = properties.flag(OpaqueProperty.writeOnce) ?? false
     if isWriteOnce, properties.flag(OpaqueProperty.consistent) ?? false {
       throw invalid("write_once", "Write once buckets must not be consistent=true")
+    }
+    if let value = props["ttl"] {
+      properties.secondsToLive = UInt64(try count("ttl", value))
     }
     guard let value = props["datatype"] else { return }
     let datatype = try text("datatype", value)

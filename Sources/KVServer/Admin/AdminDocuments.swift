@@ -33,12 +33,21 @@ package enum AdminDocument {
     package var with: String?
     /// `join`: the peer address of a node of the cluster.
     package var peer: String?
+    /// `bucket/drop`: the bucket's type.
+    package var type: String?
+    /// `bucket/drop`: the bucket.
+    package var bucket: String?
 
     /// A body with the given parts.
-    package init(node: String? = nil, with: String? = nil, peer: String? = nil) {
+    package init(
+      node: String? = nil, with: String? = nil, peer: String? = nil, type: String? = nil,
+      bucket: String? = nil
+    ) {
       self.node = node
       self.with = with
       self.peer = peer
+      self.type = type
+      self.bucket = bucket
     }
   }
 

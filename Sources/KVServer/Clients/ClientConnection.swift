@@ -10,6 +10,10 @@ import Synchronization
 /// **Concurrency**: belongs to the connection's event loop. Replies reach it from the shard's thread
 /// through the loop's ``ReplyInbox``.
 final class ClientConnection {
+  /// With more bytes than this still to be written, no more of a listing is asked for.
+  private static let listingByteLimit = 1 << 20
+  private static let listingPause = TimeAmount.milliseconds(5)
+
   private let connection: FrameConnection
   private let driver: ShardDriver
   private let inbox: ReplyInbox
@@ -17,6 +21,7 @@ final class ClientConnection {
   private var tokens: UInt64 = 0
   /// The request whose replies are awaited.
   private var current: (token: UInt64, reply: (ClientReply) -> Void)?
+  private var currentID: RequestID?
   private var isDraining = false
 
   init(
@@ -56,7 +61,17 @@ final class ClientConnection {
     guard let current, current.token == token else { return }
     if isFinal { self.current = nil }
     current.reply(reply)
+    if !isFinal { takeMore(of: token) }
     closeIfDrained()
+  }
+
+  /// Asks for more of a listing once the client has read most of what it was sent.
+  private func takeMore(of token: UInt64) {
+    guard current?.token == token, let id = currentID else { return }
+    guard connection.pendingBytes > Self.listingByteLimit else { return driver.takenListing(id) }
+    connection.eventLoop.assumeIsolated().scheduleTask(in: Self.listingPause) { [weak self] in
+      self?.takeMore(of: token)
+    }
   }
 
   /// Reads no further requests and closes the connection when those it has are answered.
@@ -83,6 +98,7 @@ final class ClientConnection {
       inbox.post(
         ReplyInbox.Item(receiver: receiver, token: token, reply: reply, isFinal: isFinal))
     }
+    currentID = id
     guard let id else {
       deliver(.failure(.overload), token: token, isFinal: true)
       return {}

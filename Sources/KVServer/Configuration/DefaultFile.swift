@@ -8,6 +8,7 @@ package enum DefaultFile {
     "peer": "Connections between nodes.",
     "request": "Requests and their queues, per shard.",
     "object": "Limits of objects.",
+    "delete": "Tombstones.",
     "cluster": "Failure detection and gossip.",
     "handoff": "Moving data to where it belongs.",
     "storage": "Disk and memory, per shard.",

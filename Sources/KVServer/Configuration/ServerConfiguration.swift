@@ -64,6 +64,18 @@ public struct ServerConfiguration: Hashable, Sendable {
   public var objectByteLimit = 50 << 20
   /// The most siblings of an object.
   public var siblingLimit = 100
+  /// An object above this many bytes is logged.
+  public var objectByteWarning = 5 << 20
+  /// An object of more siblings than this is logged.
+  public var siblingWarning = 25
+  /// `keep`, `immediate` or `delayed`: when tombstones are removed.
+  public var deleteMode = "delayed"
+  /// How long a tombstone stays at least with `delayed`.
+  public var deleteDelay: Duration = .seconds(3)
+  /// How long vnodes remember what was deleted and reaped.
+  public var deleteMemory: Duration = .seconds(86_400)
+  /// Objects looked at in each handoff interval for tombstones that were left.
+  public var tombstoneScanCount = 256
   /// Objects up to this size are sent whole by all replicas of a read.
   public var inlineByteLimit = 16 << 10
 
@@ -102,6 +114,15 @@ public struct ServerConfiguration: Hashable, Sendable {
 
   /// The defaults.
   public init() {}
+
+  /// When tombstones are removed.
+  var shardDeleteMode: DeleteMode {
+    switch deleteMode {
+    case "keep": .keep
+    case "immediate": .immediate
+    default: .delayed(deleteDelay)
+    }
+  }
 
   /// The address other nodes use for peers.
   var publicPeerEndpoint: Endpoint { advertised(advertisedPeerEndpoint ?? peerEndpoint) }

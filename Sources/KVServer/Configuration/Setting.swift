@@ -119,7 +119,8 @@ struct Setting: Sendable {
 
 extension Setting {
   /// Every setting, in the order of the default file.
-  static let all: [Setting] = node + listen + interfaces + requests + cluster + storageAndLog
+  static let all: [Setting] =
+    node + listen + interfaces + requests + deletes + cluster + storageAndLog
 
   private static let node: [Setting] = [
     text(
@@ -216,13 +217,39 @@ extension Setting {
       "The same limit in bytes of waiting messages and objects."),
     size(
       "object.size_limit", \.objectByteLimit, 1024...(1 << 29),
-      "Largest object, with all siblings; a PUT that would exceed it fails."),
+      "Largest object, with all siblings (Riak's max_object_size); a PUT that would exceed it fails."
+    ),
+    size(
+      "object.warn_size", \.objectByteWarning, 1024...(1 << 29),
+      "A larger object is logged and counted when it is stored (Riak's warn_object_size)."),
     integer(
       "object.sibling_limit", \.siblingLimit, .integer(1...10_000),
-      "Siblings an object may have; a PUT that would exceed it fails."),
+      "Siblings an object may have (Riak's max_siblings); a PUT that would exceed it fails."),
+    integer(
+      "object.warn_siblings", \.siblingWarning, .integer(1...10_000),
+      "An object of more siblings is logged and counted when it is stored (Riak's warn_siblings)."
+    ),
     size(
       "object.inline_limit", \.inlineByteLimit, 0...(16 << 20),
       "Objects up to this size are sent whole by every replica of a read; of larger ones only one replica sends the values."
+    ),
+  ]
+
+  private static let deletes: [Setting] = [
+    choice(
+      "delete.mode", \.deleteMode, ["delayed", "immediate", "keep"],
+      "When tombstones are removed, once every primary holds the same one and all members are up: after delete.delay, at once, or never by themselves. The same on all nodes."
+    ),
+    duration(
+      "delete.delay", \.deleteDelay, .milliseconds(1)...(.seconds(31_536_000)),
+      "How long a tombstone stays at least with delete.mode = delayed."),
+    duration(
+      "delete.memory", \.deleteMemory, .seconds(60)...(.seconds(31_536_000)),
+      "How long a node remembers removed tombstones, so that an older copy that turns up, as in a late message or from a backup, does not bring the object back. No backup of a single node older than this may be restored into a running cluster."
+    ),
+    integer(
+      "delete.scan_count", \.tombstoneScanCount, .integer(1...10_000),
+      "Objects that a shard looks at in each handoff.interval for tombstones that a crash left behind."
     ),
   ]
 

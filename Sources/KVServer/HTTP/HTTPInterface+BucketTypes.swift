@@ -49,6 +49,21 @@ extension HTTPInterface {
     return Self.json(.ok, AdminDocument.Outcome(ok: true, message: "\(name) created and active"))
   }
 
+  /// Drops what a bucket holds.
+  func dropBucket(type: String, name: String) async -> Response {
+    let bucket = BucketID(type: Bytes(type.utf8), name: Bytes(name.utf8))
+    switch await node.perform(.dropBucket(bucket)).last {
+    case .propertiesStored:
+      return Self.json(
+        .ok,
+        AdminDocument.Outcome(
+          ok: true,
+          message: "\(name) is dropped: what it held is gone for readers, and is being removed"))
+    case .failure(.unknownBucketType): return refused("\(type) is not an existing bucket type")
+    default: return unavailable
+    }
+  }
+
   private func refused(_ message: String) -> Response {
     Self.json(.conflict, AdminDocument.Outcome(ok: false, message: message))
   }

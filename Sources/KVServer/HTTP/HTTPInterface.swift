@@ -26,6 +26,7 @@ import Synchronization
 /// POST /admin/down                {"node": name}
 /// POST /admin/bucket-type/NAME    {"props": {…}} creates a bucket type
 /// GET  /admin/bucket-type/NAME    its properties
+/// POST /admin/bucket/drop         {"type": name, "bucket": name}, drops what the bucket holds
 /// ```
 ///
 /// Admin answers are the documents of ``AdminDocument``: 200 when done, 409 when the cluster
@@ -113,6 +114,13 @@ struct HTTPInterface: Sendable {
     }
     router.post("admin/down") { request, _ in
       await self.answer(.down(try await self.member(of: request)))
+    }
+    router.post("admin/bucket/drop") { request, _ in
+      let body = try await self.target(of: request)
+      guard let type = body.type, let bucket = body.bucket, !bucket.isEmpty else {
+        throw BadRequest("expected {\"type\": name, \"bucket\": name}")
+      }
+      return await self.dropBucket(type: type, name: bucket)
     }
     router.get("admin/bucket-type/:name") { _, context in
       await self.bucketType(try context.parameters.require("name"))

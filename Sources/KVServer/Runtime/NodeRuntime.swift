@@ -193,6 +193,11 @@ public final class NodeRuntime: Sendable {
     result.requestLimit = configuration.requestLimit
     result.objectByteLimit = configuration.objectByteLimit
     result.siblingLimit = configuration.siblingLimit
+    result.objectByteWarning = configuration.objectByteWarning
+    result.siblingWarning = configuration.siblingWarning
+    result.deleteMode = configuration.shardDeleteMode
+    result.deleteMemory = configuration.deleteMemory
+    result.tombstoneScanCount = configuration.tombstoneScanCount
     result.inlineByteLimit = configuration.inlineByteLimit
     result.probeInterval = configuration.probeInterval
     result.probeTimeout = configuration.probeTimeout

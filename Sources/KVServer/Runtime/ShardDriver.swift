@@ -97,6 +97,9 @@ final class ShardDriver: @unchecked Sendable {
   /// Tells the shard that nobody waits for the request any more.
   func cancel(_ request: RequestID) { mailbox.force(.event(.requestCancelled(request))) }
 
+  /// Tells the shard that the client of a listing has taken a part of it.
+  func takenListing(_ request: RequestID) { mailbox.force(.event(.listingTaken(request))) }
+
   /// Hands a peer message to the shard; dropped when the mailbox is full.
   func deliver(_ message: Bytes, from address: Address) {
     _ = mailbox.post(.event(.message(message, from: address)), byteCount: message.count)

@@ -102,7 +102,7 @@ final class ShardSet: ShardSurroundings {
     }
   }
 
-  /// Runs one client request and gathers its replies.
+  /// Runs one client request, which must not be a listing, and gathers its replies.
   func perform(_ request: ClientRequest) async -> [ClientReply] {
     guard let driver = assignDriver() else { return [.failure(.overload)] }
     return await withCheckedContinuation { continuation in

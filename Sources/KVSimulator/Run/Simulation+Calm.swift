@@ -49,18 +49,20 @@ extension Simulation {
     try repairAll()
     try waitForHome(upTo: 60 * Self.second)
     try waitForAgreement(upTo: 60 * Self.second)
+    try waitForReaping(upTo: 180 * Self.second)
     var present: [Bytes] = []
     for key in history.keys.indices {
       let object = try finalObject(of: key)
       try history.checkFinal(object, key: key)
       let name = history.keys[key].name
       if name.bucket == Self.siblingsBucket, !object.isEmpty {
-        // Tombstones are listed too.
+        // Tombstones that are kept are listed too.
         present.append(name.key)
       }
     }
     try checkListing(present)
     try checkProperties()
+    try dropSettledKeys()
   }
 
   private mutating func finalObject(of key: Int) throws(SimulationFailure) -> KVObject {
@@ -75,10 +77,10 @@ extension Simulation {
   // MARK: A whole cluster answers
 
   /// Time enough for any request to a cluster without faults.
-  private static let calmTimeout = Duration.seconds(6)
+  static let calmTimeout = Duration.seconds(6)
 
   /// Sends a request of the simulation's own, and waits for the end of the answer.
-  private mutating func ask(
+  mutating func ask(
     _ request: ClientRequest, _ kind: PendingRequest.Kind
   ) throws(SimulationFailure) -> PendingRequest {
     guard let place = somePlace(&random) else {

@@ -118,7 +118,11 @@ extension Simulation {
   }
 
   private mutating func sendListing(_ client: Int, to place: ShardPlace) {
-    if clients[client].random.chance(0.3) {
+    if hasSettled, clients[client].random.chance(0.5) {
+      submit(
+        .listKeys(Self.settledBucket, timeout: settings.shard.requestTimeout), .settledListing,
+        client: client, timeout: nil, to: place)
+    } else if clients[client].random.chance(0.3) {
       submit(
         .listBuckets(type: BucketID.defaultType, timeout: settings.shard.requestTimeout),
         .listing(isOfKeys: false), client: client, timeout: nil, to: place)
@@ -209,6 +213,12 @@ extension Simulation {
       guard done == isFinal else { return false }
       request.names += names
       if !isFinal { return true }
+    case (.settledListing, .keys(let names, let done)):
+      guard done == isFinal else { return false }
+      request.names += names
+      guard isFinal else { return true }
+      if speaksForCluster(request.place.node) { try checkSettled(request.names) }
+    case (.settling, .stored), (.settling, .propertiesStored): break
     case (.readProperties, .properties), (.readProperties, .propertiesStored): break
     case (.changeProperties(let number), .propertiesStored):
       propertyHistory.acknowledge(number, at: world.time)
@@ -287,7 +297,7 @@ extension Simulation {
   private mutating func giveUp(_ request: PendingRequest) {
     switch request.kind {
     case .put(let number), .delete(let number): history.end(number, .unknown, at: world.time)
-    case .get, .listing, .readProperties, .changeProperties: break
+    case .get, .listing, .settling, .settledListing, .readProperties, .changeProperties: break
     }
     if let client = request.client { planNext(client) }
   }

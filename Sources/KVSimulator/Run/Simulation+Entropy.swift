@@ -12,20 +12,30 @@ extension Simulation {
     try writeOnceMore()
     try waitForReplicas()
     guard settings.nVal > 1 else { return }
-    let before = history.keys.indices.map { replicas(of: $0).first?.object }
+    let before = history.keys.indices.map { contents(of: $0) }
     for _ in 0..<1 + random.below(3) {
       try lapse(samples)
       try waitForReplicas()
-      let after = history.keys.indices.map { replicas(of: $0).first?.object }
-      for (key, pair) in zip(before, after).enumerated() where pair.0 != pair.1 {
+      for key in history.keys.indices {
+        let after = contents(of: key)
+        guard after != before[key] else { continue }
         throw SimulationFailure(
           checker: .entropy,
           explanation: "\(Describe.name(history.keys[key].name)) was "
-            + "\(pair.0.map(Describe.text(ofObject:)) ?? "nothing") before replicas diverged and is "
-            + "\(pair.1.map(Describe.text(ofObject:)) ?? "nothing")")
+            + "\(Describe.text(of: KVObject(clock: VersionVector(), siblings: before[key]))) before "
+            + "replicas diverged and is "
+            + Describe.text(of: KVObject(clock: VersionVector(), siblings: after)))
       }
     }
     try checkIdleness()
+  }
+
+  /// The live contents of a key, at its first replica: tombstones and clocks may go meanwhile.
+  private mutating func contents(of key: Int) -> [Sibling] {
+    guard let encoded = replicas(of: key).first?.object,
+      let object = try? KVObject(encoded: encoded)
+    else { return [] }
+    return object.isDeleted ? [] : object.siblings
   }
 
   /// The longest that comparing every pair of vnodes may take.

@@ -8,6 +8,8 @@ import KVNode
 extension Simulation {
   static let second: UInt64 = 1_000_000_000
   static let siblingsBucket = BucketID(name: Bytes("siblings".utf8))
+  /// Holds keys that are written before the storm and never again.
+  static let settledBucket = BucketID(name: Bytes("settled".utf8))
   static let newestBucket = BucketID(name: Bytes("newest".utf8))
   static let lastWriteBucket = BucketID(name: Bytes("last".utf8))
   /// Buckets that hold nothing and whose properties clients change.
@@ -27,12 +29,15 @@ extension Simulation {
     var siblings = BucketProperties()
     siblings.nVal = settings.nVal
     siblings.allowMult = true
+    // Clocks are to be trimmed often.
+    siblings.smallVclock = 3
     var newest = siblings
     newest.allowMult = false
     var last = newest
     last.lastWriteWins = true
     return [
-      (Self.siblingsBucket, siblings), (Self.newestBucket, newest), (Self.lastWriteBucket, last),
+      (Self.settledBucket, siblings), (Self.siblingsBucket, siblings), (Self.newestBucket, newest),
+      (Self.lastWriteBucket, last),
     ]
   }
 

@@ -60,6 +60,8 @@ public struct Simulation {
   var isStormy = false
   /// True when partitions have moved since the clients began.
   var hasMoved = false
+  /// True when the keys that are never changed have been written everywhere.
+  var hasSettled = false
   var membership = MembershipScript()
   /// The node whose disk has failed, or may fail.
   var diskLoser: Int?
@@ -89,6 +91,7 @@ public struct Simulation {
     do throws(SimulationFailure) {
       try formCluster()
       try configureBuckets()
+      try settleKeys()
       try storm()
       try calm()
       if workload == .entropy { try checkEntropy() }

@@ -26,6 +26,10 @@ public enum Checker: String, Sendable, CaseIterable {
   case availability = "a whole cluster answers"
   /// Listings are complete when nothing changes.
   case listing = "listings are complete"
+  /// Nothing is left of a bucket that was dropped.
+  case drop = "a dropped bucket is empty"
+  /// Tombstones go once nothing stands in their way.
+  case reaping = "tombstones are reaped when all is calm"
   /// Bucket properties are what some client set last.
   case properties = "properties settle"
   /// The structures' own invariants hold.

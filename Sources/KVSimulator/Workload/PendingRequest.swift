@@ -13,6 +13,10 @@ struct PendingRequest {
     case delete(Int)
     /// A listing of keys or of buckets.
     case listing(isOfKeys: Bool)
+    /// The write of a key that is never changed afterwards.
+    case settling
+    /// A listing of the keys that are never changed.
+    case settledListing
     /// A reading of bucket properties.
     case readProperties
     /// A change of bucket properties, by its number.

@@ -43,7 +43,8 @@ public enum Workload: String, Sendable, CaseIterable {
   var mix: RequestMix {
     var mix = RequestMix()
     switch self {
-    case .writes, .membership, .crowd: (mix.gets, mix.puts) = (4, 8)
+    case .writes, .crowd: (mix.gets, mix.puts) = (4, 8)
+    case .membership: (mix.gets, mix.puts, mix.deletes, mix.listings) = (4, 7, 1, 1)
     case .disks: (mix.gets, mix.puts, mix.updates, mix.deletes) = (4, 6, 4, 1)
     case .registers: (mix.gets, mix.puts, mix.updates) = (3, 1, 8)
     case .deletes: (mix.gets, mix.puts, mix.deletes) = (3, 6, 4)

@@ -24,13 +24,15 @@ struct Describe {
     case .peerDisconnected: 17
     case .timer: 18
     case .stop: 19
+    case .listingTaken: 20
     }
   }
 
   static func fingerprint(of event: ShardEvent) -> UInt64 {
     switch event {
     case .message(let bytes, let from): StableHash.hash(bytes) &+ UInt64(from.shard.index)
-    case .request(let id, _), .requestCancelled(let id), .admin(let id, _): id.rawValue
+    case .request(let id, _), .requestCancelled(let id), .admin(let id, _), .listingTaken(let id):
+      id.rawValue
     case .synced(let through): through
     case .peerDisconnected(let node): node.rawValue
     case .start, .syncFailed, .timer, .stop: 0
@@ -43,6 +45,7 @@ struct Describe {
     case .message(let bytes, let from): "message \(text(ofMessage: bytes)) of \(name(from))"
     case .request(let id, let request): "request \(id.rawValue) \(Self.text(of: request))"
     case .requestCancelled(let id): "request \(id.rawValue) cancelled"
+    case .listingTaken(let id): "listing \(id.rawValue) taken"
     case .admin(let id, let command): "admin \(id.rawValue) \(command)"
     case .synced(let through): "synced \(through)"
     case .syncFailed(let failure): "sync failed: \(failure)"
@@ -115,7 +118,8 @@ struct Describe {
       "delete \(name(key)) context \(context.map(text(of:)) ?? "none")"
     case .listBuckets: "list buckets"
     case .listKeys(let bucket, _): "list keys of \(String(decoding: bucket.name, as: UTF8.self))"
-    case .bucketProperties, .setBucketProperties, .resetBucketProperties, .fold: "\(request)"
+    case .bucketProperties, .setBucketProperties, .resetBucketProperties, .dropBucket, .fold:
+      "\(request)"
     }
   }
 

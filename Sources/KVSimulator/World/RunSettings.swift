@@ -129,6 +129,8 @@ struct ShardTuning {
   var handoffLimit: Int
   var requestLimit: Int
   var siblingLimit = 100
+  var deleteMode: DeleteMode
+  var listPageLimit: Int
   /// How long a probe may go unanswered; nil for as long as the interval suggests.
   var probeTimeout: Duration?
   var entropy = EntropyTuning()
@@ -141,6 +143,9 @@ struct ShardTuning {
     handoffInterval = .milliseconds([300, 1_000, 2_000][random.below(3)])
     handoffLimit = 1 + random.below(3)
     requestLimit = random.chance(0.9) ? 10_000 : 3
+    let delay = DeleteMode.delayed(.milliseconds([50, 500, 3_000][random.below(3)]))
+    deleteMode = [delay, delay, .immediate, .keep][random.below(4)]
+    listPageLimit = [1, 2, 5, 1_000][random.below(4)]
   }
 
   /// The configuration of one shard.
@@ -160,6 +165,9 @@ struct ShardTuning {
     configuration.requestLimit = requestLimit
     configuration.siblingLimit = siblingLimit
     entropy.apply(to: &configuration)
+    configuration.deleteMode = deleteMode
+    configuration.listPageLimit = listPageLimit
+    configuration.listPageTimeout = requestTimeout / 4
     return configuration
   }
 }

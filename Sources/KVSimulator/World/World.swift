@@ -128,6 +128,9 @@ struct World {
     case .cancellation(let id, let place, let incarnation):
       guard isCurrent(place, incarnation), deferredWhilePaused(event, at: place) else { return }
       tell(place, .requestCancelled(id))
+    case .listingTaken(let id, let place, let incarnation):
+      guard isCurrent(place, incarnation), deferredWhilePaused(event, at: place) else { return }
+      tell(place, .listingTaken(id))
     case .disconnection(let node, let incarnation, let peer):
       let place = ShardPlace(node: node, shard: 0)
       guard isCurrent(place, incarnation), deferredWhilePaused(event, at: place) else { return }
@@ -146,7 +149,7 @@ struct World {
     switch event {
     case .arrival(_, _, let to, _): place = to
     case .timer(let to, _), .flushed(let to, _, _), .request(_, _, let to, _),
-      .cancellation(_, let to, _):
+      .cancellation(_, let to, _), .listingTaken(_, let to, _):
       place = to
     case .flush, .backgroundWork, .disconnection, .boot, .late, .due: return false
     }
@@ -175,6 +178,7 @@ struct World {
   /// Gives a shard an event and performs its effects.
   mutating func tell(_ place: ShardPlace, _ event: ShardEvent) {
     let now = nodes[place.node].clock.now(at: time)
+    nodes[place.node].fileSystem.setSecondsSinceEpoch(now.wallClock.microseconds / 1_000_000)
     trace.record(
       at: time, kind: UInt64(Describe.tag(of: event)), UInt64(place.node),
       UInt64(place.shard), Describe.fingerprint(of: event),
@@ -218,7 +222,7 @@ struct World {
       guard let node = endpoints[endpoint] else { return }
       send(bytes, from: place, to: ShardPlace(node: node, shard: 0))
     case .reply(let id, let reply, let isFinal):
-      if isFinal { underway[id] = nil }
+      if isFinal { underway[id] = nil } else { takeListing(id, at: place) }
       observations.append(.reply(id, reply, isFinal: isFinal))
     case .adminReply(let id, let reply):
       underway[id] = nil
@@ -230,6 +234,13 @@ struct World {
       nodes[place.node].shards[place.shard].isStopped = true
       if nodes[place.node].shards.allSatisfy(\.isStopped) { finishStop(place.node) }
     }
+  }
+
+  /// A client takes its time with a part of a listing.
+  private mutating func takeListing(_ id: RequestID, at place: ShardPlace) {
+    queue.schedule(
+      .listingTaken(id, place, incarnation: nodes[place.node].incarnation),
+      at: time + 50_000 + UInt64(random.below(20_000_000)))
   }
 
   private mutating func scheduleTimer(_ place: ShardPlace) {

@@ -19,6 +19,8 @@ indirect enum WorldEvent {
   case request(RequestID, ClientRequest, ShardPlace, incarnation: Int)
   /// A client's cancellation reaches its shard.
   case cancellation(RequestID, ShardPlace, incarnation: Int)
+  /// A shard learns that a client has taken a part of its listing.
+  case listingTaken(RequestID, ShardPlace, incarnation: Int)
   /// A node notices that its connection to another is gone.
   case disconnection(node: Int, incarnation: Int, peer: Int)
   /// A process starts.

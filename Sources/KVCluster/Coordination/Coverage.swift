@@ -1,0 +1,130 @@
+public import KVModel
+
+/// Carries a question to a cover of vnodes, page by page, and keeps the cover complete while vnodes
+/// fail and partitions move.
+///
+/// A part of the cover is *open* until its vnode has said that nothing follows. When the vnode is lost,
+/// refuses, stays silent, or no longer owns its partition, other replicas of the same keys take the part
+/// over after its last page. All vnodes go through their keys in the same order, so each key is still told
+/// once: by whichever vnode came first to it. What is asked, and what a page holds, is the caller's
+/// business.
+///
+/// **Invariants**: 1. the open and the finished parts together cover every key range once; 2. an answer
+/// counts only for the question that it was given to, and once.
+///
+/// **Source**: reference section 4.8.
+public struct Coverage: Sendable {
+  /// A question to one vnode.
+  public struct Question: Hashable, Sendable {
+    /// Tells the questions of one cover apart.
+    public var number: UInt32
+    /// The vnode, and the key ranges that it is to tell.
+    public var part: CoveragePlan.Part
+    /// The last key that was told of these ranges; nil at the beginning.
+    public var cursor: ObjectKey?
+  }
+
+  fileprivate struct Open: Sendable {
+    var part: CoveragePlan.Part
+    var cursor: ObjectKey?
+    /// Vnodes that could not tell the part.
+    var avoided: [CoveragePlan.Vnode] = []
+    var replacements = 0
+  }
+
+  private struct Asked: Sendable {
+    var number: UInt32
+    var open: Open
+  }
+
+  /// The most vnodes asked at once.
+  public static let window = 4
+  /// How often a part may change its vnode without a page from any.
+  public static let replacementLimit = 8
+
+  private let n: Int
+  private var waiting: [Open]
+  private var asked: [Asked] = []
+  private var nextNumber: UInt32 = 0
+
+  /// A cover by `plan` of keys with `n` replicas.
+  public init(plan: CoveragePlan, n: Int) {
+    self.n = n
+    waiting = plan.parts.reversed().map { Open(part: $0) }
+  }
+
+  /// True when every part has been told to its end.
+  public var isComplete: Bool { waiting.isEmpty && asked.isEmpty }
+
+  /// The questions that may be asked now.
+  public mutating func next() -> [Question] {
+    var questions: [Question] = []
+    while asked.count < Self.window, let open = waiting.popLast() {
+      questions.append(
+        Question(number: nextNumber, part: open.part, cursor: open.cursor))
+      asked.append(Asked(number: nextNumber, open: open))
+      nextNumber += 1
+    }
+    return questions
+  }
+
+  /// Takes in that question `number` was answered with a page up to `cursor`, nil for the last.
+  ///
+  /// False when the question is no longer open: its page must not be used.
+  public mutating func answered(_ number: UInt32, cursor: ObjectKey?) -> Bool {
+    guard let index = asked.firstIndex(where: { $0.number == number }) else { return false }
+    var open = asked.remove(at: index).open
+    if let cursor {
+      open.cursor = cursor
+      open.avoided = []
+      open.replacements = 0
+      waiting.append(open)
+    }
+    return true
+  }
+
+  /// Takes in that the vnode asked by question `number` cannot or does not answer.
+  ///
+  /// False when nobody else can: the cover has come to its end incomplete.
+  public mutating func failed(_ number: UInt32, in view: ClusterView) -> Bool {
+    guard let index = asked.firstIndex(where: { $0.number == number }) else { return true }
+    return replace(asked.remove(at: index).open, in: view)
+  }
+
+  /// Replaces vnodes that have become unavailable or lost their partition.
+  ///
+  /// False when some keys have no available owner.
+  public mutating func viewChanged(_ view: ClusterView) -> Bool {
+    let lost = asked.filter { !$0.open.isAtHome(in: view) }.map(\.open)
+    asked.removeAll { !$0.open.isAtHome(in: view) }
+    let stray = waiting.filter { !$0.isAtHome(in: view) }
+    waiting.removeAll { !$0.isAtHome(in: view) }
+    for open in stray.reversed() + lost where !replace(open, in: view) { return false }
+    return true
+  }
+
+  private mutating func replace(_ open: Open, in view: ClusterView) -> Bool {
+    guard open.replacements < Self.replacementLimit else { return false }
+    let vnode = CoveragePlan.Vnode(partition: open.part.partition, node: open.part.node)
+    let avoided = open.avoided + [vnode]
+    var parts = CoveragePlan.parts(instead: open.part, avoiding: avoided, n: n, in: view)
+    // When every replica has been tried they are tried again: some may only have been slow.
+    let isSecondTry = parts == nil
+    if isSecondTry { parts = CoveragePlan.parts(instead: open.part, avoiding: [], n: n, in: view) }
+    guard let parts else { return false }
+    for part in parts.reversed() {
+      waiting.append(
+        Open(
+          part: part, cursor: open.cursor, avoided: isSecondTry ? [] : avoided,
+          replacements: open.replacements + 1))
+    }
+    return true
+  }
+}
+
+extension Coverage.Open {
+  fileprivate func isAtHome(in view: ClusterView) -> Bool {
+    part.partition.index < view.ring.size && view.isAvailable(part.node)
+      && view.ring.owner(of: part.partition) == part.node
+  }
+}

@@ -1,0 +1,132 @@
+import KVBase
+import KVCluster
+import KVModel
+import KVNode
+
+/// What must hold of deletes and of listings while nodes fail and partitions move.
+extension Simulation {
+  private static let settledCount = 24
+
+  /// Writes keys to every replica, before anything goes wrong: from now on each listing that ends
+  /// without an error must tell exactly these, whatever happens to the vnodes that are asked.
+  mutating func settleKeys() throws(SimulationFailure) {
+    guard workload.mix.listings > 0, !workload.losesDisks else { return }
+    var options = PutOptions()
+    options.w = .all
+    options.dw = .all
+    options.pw = .all
+    options.syncOnWrite = .all
+    options.timeout = Self.calmTimeout
+    for index in 0..<Self.settledCount {
+      let name = ObjectKey(bucket: Self.settledBucket, key: Self.settledName(index))
+      let done = try ask(
+        .put(name, context: VersionVector(), Content(value: [1]), options), .settling)
+      if let failure = done.failure {
+        throw SimulationFailure(
+          checker: .availability,
+          explanation: "a put of \(Describe.name(name)) to a whole cluster: \(failure)")
+      }
+    }
+    hasSettled = true
+  }
+
+  private static func settledName(_ index: Int) -> Bytes { Bytes("s\(index)".utf8) }
+
+  /// False for a node that has left, or not come yet: it knows itself only, and lists what it has.
+  func speaksForCluster(_ node: Int) -> Bool {
+    guard let view = world.nodes[node].shards.first?.shard.view else { return false }
+    return members.allSatisfy { other in
+      other == membership.leaving || view.member(world.nodes[other].member.id) != nil
+    }
+  }
+
+  /// Holds a listing of the settled keys against what was written.
+  mutating func checkSettled(_ names: [Bytes]) throws(SimulationFailure) {
+    world.probes.count("sim: listing held against settled keys")
+    func texts(_ names: [Bytes]) -> [String] {
+      names.map { String(decoding: $0, as: UTF8.self) }.sorted()
+    }
+    let wanted = texts((0..<Self.settledCount).map(Self.settledName))
+    let found = texts(names)
+    guard found != wanted else { return }
+    let missing = wanted.filter { !found.contains($0) }
+    throw SimulationFailure(
+      checker: .listing,
+      explanation: "a listing told \(found.count) of \(wanted.count) keys that never change; "
+        + "missing are \(missing)")
+  }
+
+  /// Waits until no primary holds a tombstone any more, unless they are to be kept.
+  mutating func waitForReaping(upTo duration: UInt64) throws(SimulationFailure) {
+    guard settings.shard.deleteMode != .keep else { return }
+    let isDone = try wait(upTo: duration) { $0.leftTombstone() == nil }
+    guard !isDone, let left = leftTombstone() else { return }
+    throw SimulationFailure(
+      checker: .reaping, explanation: "after \(duration / Self.second) s: \(left)")
+  }
+
+  private mutating func leftTombstone() -> String? {
+    for key in history.keys.indices {
+      for copy in replicas(of: key) {
+        guard let bytes = copy.object, let object = try? KVObject(encoded: bytes),
+          object.isDeleted
+        else { continue }
+        return "n\(copy.node) still holds the tombstone "
+          + "\(Describe.name(history.keys[key].name)) \(Describe.text(of: object))"
+      }
+    }
+    return nil
+  }
+
+  // MARK: Dropping a bucket
+
+  /// Drops the bucket of the settled keys, as the last thing of a run: nothing that was written before the
+  /// drop, by the coordinator's clock, may be left.
+  mutating func dropSettledKeys() throws(SimulationFailure) {
+    guard hasSettled else { return }
+    let done = try ask(.dropBucket(Self.settledBucket), .settling)
+    let isGone = try wait(upTo: 60 * Self.second) { !$0.holdsDroppedKeys() }
+    let listing = try ask(
+      .listKeys(Self.settledBucket, timeout: Self.calmTimeout), .listing(isOfKeys: true))
+    let left = Set(storedSettledKeys().filter { !$0.isDropped }.map(\.name))
+    guard done.failure == nil, isGone, listing.failure == nil,
+      Set(listing.names) == left, listing.names.count == left.count
+    else {
+      throw SimulationFailure(
+        checker: .drop,
+        explanation: "after the drop \(listing.names.count) keys are listed, not \(left.count); "
+          + "of the dropped ones on disk there is " + (isGone ? "nothing" : "something")
+          + (done.failure.map { ", \($0)" } ?? ""))
+    }
+  }
+
+  private mutating func holdsDroppedKeys() -> Bool {
+    storedSettledKeys().contains(where: \.isDropped)
+  }
+
+  /// What members hold of the settled keys, and whether it was written before the drop.
+  private mutating func storedSettledKeys() -> [(name: Bytes, isDropped: Bool)] {
+    var found: [(name: Bytes, isDropped: Bool)] = []
+    for node in members {
+      for shard in world.nodes[node].shards {
+        let time = shard.shard.view.dropTime(of: Self.settledBucket)
+        do throws(ReplicaStoreFailure) {
+          for partition in try shard.replicas.occupiedPartitions() {
+            let scan = try shard.replicas.scan(
+              partition, bucket: Self.settledBucket, after: nil, limit: 100, byteLimit: 1 << 20,
+              headsOnly: true)
+            for entry in scan.entries {
+              let object = try? KVObject(encodedHead: entry.encoded)
+              let latest = object?.siblings.map(\.content.lastModified).max()
+              let isDropped = time.map { latest ?? $0 <= $0 } ?? true
+              found.append((entry.key.key, isDropped))
+            }
+          }
+        } catch {
+          world.fail(.storage, "n\(node) cannot be read: \(error)")
+        }
+      }
+    }
+    return found
+  }
+}
