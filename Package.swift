@@ -65,7 +65,7 @@ var targets: [Target] = [
   executable("spinekvd", ["KVServer", argumentParser]),
   executable("ring-admin", ["KVServer", "KVStorage", "KVBase", argumentParser]),
   executable("spine", ["SpineServices", "KVClient", "KVBase", argumentParser]),
-  executable("kvsim", ["KVSimulator", "KVBase", argumentParser]),
+  executable("kvsim", ["KVSimulator", "KVStorage", "KVBase", argumentParser]),
   executable("kvstress", ["KVStorage", "KVBase", argumentParser]),
   executable("kvtorture", ["KVClient", "KVModel", "KVBase", argumentParser]),
   executable(
@@ -94,7 +94,7 @@ var targets: [Target] = [
     "KVClientTests",
     ["KVClient", "KVModel", "KVProtocol", "KVTransport", "KVBase", nio("NIOPosix")]),
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
-  tests("SimulationTests", ["KVSimulator", "KVModel", "KVBase"]),
+  tests("SimulationTests", ["KVSimulator", "KVStorage", "KVModel", "KVBase"]),
   tests("IntegrationTests", ["KVClient", "KVModel", "KVBase"]),
   tests("KVFuzzTests", ["kvfuzz", "KVBase"]),
   tests("ConformanceTests", [], exclude: ["Python"]),

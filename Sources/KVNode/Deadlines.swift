@@ -31,6 +31,8 @@ enum Deadline: Hashable {
   case reap(OperationID)
   /// The shard must stop now.
   case stop
+  /// Something of anti-entropy is due.
+  case entropy(EntropyDeadline)
 }
 
 /// The deadlines of one shard: a binary heap by instant, first come first served among equals.

@@ -13,11 +13,28 @@ public final class LSMReplicaStore: ReplicaStore {
   /// False while no grave has ever been dug, which spares reads of unknown keys a look for one.
   private var mayHoldGraves: Bool
 
+  /// Ranges that reads came upon and found damaged, as long as the store sets them apart.
+  var foundDamage: [FoundDamage] = []
+  /// False for a bystander, whose reads have no consequences.
+  let notesDamage: Bool
+
   /// A replica store over an open store.
   public init(store: Store) {
     self.store = store
+    notesDamage = true
+    mayHoldGraves = Self.mayHoldGraves(store)
+  }
+
+  /// A second replica store over a store, for a bystander that must not change what happens.
+  package init(observing store: Store) {
+    self.store = store
+    notesDamage = false
+    mayHoldGraves = Self.mayHoldGraves(store)
+  }
+
+  private static func mayHoldGraves(_ store: Store) -> Bool {
     let first = try? store.scan(from: KeyLayout.gravePrefix, limit: 1, .keys).first
-    mayHoldGraves = first?.key.starts(with: KeyLayout.gravePrefix) ?? true
+    return first?.key.starts(with: KeyLayout.gravePrefix) ?? true
   }
 
   /// The sequence of the latest change and of the latest durable one.
@@ -32,7 +49,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.get(KeyLayout.objectKey(key, partition))
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -43,7 +60,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.head(KeyLayout.objectKey(key, partition))
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -55,7 +72,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.get(KeyLayout.graveKey(key, partition))
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -88,7 +105,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.append(batch).rawValue
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -121,7 +138,7 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.approximateSize(from: range.lower, to: range.upper).entryCount
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -139,7 +156,7 @@ public final class LSMReplicaStore: ReplicaStore {
         lower = KeyLayout.range(partition, nil).upper
       }
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
     return partitions
   }
@@ -149,13 +166,13 @@ public final class LSMReplicaStore: ReplicaStore {
     do {
       return try store.get(KeyLayout.metadataKey(name))
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 }
 
 extension ReplicaStoreFailure {
-  fileprivate init(_ error: StorageError) {
+  init(_ error: StorageError) {
     self.init(code: error.code.rawValue, description: error.description)
   }
 

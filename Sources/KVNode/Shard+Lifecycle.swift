@@ -101,6 +101,7 @@ extension Shard {
   mutating func serveIfReady() {
     guard phase == .starting, isEpochDurable, viewNumber > 0 else { return }
     phase = .serving
+    startEntropy()
     stepMembership(.start)
     let waiting = held
     held = []
@@ -185,6 +186,7 @@ extension Shard {
       }
     }
     guard phase == .serving || phase == .stopping else { return }
+    viewChangedForEntropy()
     viewChangedForGets()
     viewChangedForPuts()
     viewChangedForListings()
@@ -311,6 +313,7 @@ extension Shard {
   mutating func stopNow() {
     guard phase != .stopped else { return }
     for id in clients.sorted() { reply(id, .failure(.timeout)) }
+    stopEntropy()
     phase = .stopped
     for event in held { refuse(event) }
     held = []

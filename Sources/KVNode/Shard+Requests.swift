@@ -19,6 +19,7 @@ extension Shard {
       reply(id, .properties(view.properties(of: bucket)))
     case .setBucketProperties(let bucket, let properties): change(bucket, properties, id)
     case .resetBucketProperties(let bucket): change(bucket, nil, id)
+    case .fold(let query): fold(query, id)
     case .dropBucket(let bucket): drop(bucket, id)
     }
   }
@@ -60,6 +61,7 @@ extension Shard {
         listPages[page] = nil
       }
     }
+    cancelFolds(of: id)
   }
 
   // MARK: Bucket properties
@@ -109,6 +111,7 @@ extension ClientRequest {
       .setBucketProperties(let bucket, _), .resetBucketProperties(let bucket),
       .dropBucket(let bucket):
       bucket.type
+    case .fold(let query): query.bucket?.type ?? BucketID.defaultType
     }
   }
 

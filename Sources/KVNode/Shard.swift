@@ -31,6 +31,8 @@ public struct Shard {
 
   let configuration: ShardConfiguration
   let store: any ReplicaStore
+  /// The same store, with what it keeps for anti-entropy.
+  package let trees: TreeKeeper
   let address: Address
   /// What this shard knows of the cluster.
   public internal(set) var view: ClusterView
@@ -78,6 +80,7 @@ public struct Shard {
   var forwardedCount = 0
 
   var handoffs = Handoffs()
+  var entropy: EntropyState
   /// What each node was last heard to speak; no entry means the earliest protocol.
   var peerVersions: [NodeID: UInt16] = [:]
 
@@ -90,7 +93,8 @@ public struct Shard {
   /// A shard over an open store; its first event must be ``ShardEvent/start``.
   public init(configuration: ShardConfiguration, store: any ReplicaStore) {
     self.configuration = configuration
-    self.store = store
+    trees = TreeKeeper(store: store)
+    self.store = trees
     address = Address(node: configuration.member.id, shard: configuration.shard)
     view = ClusterView(local: configuration.member, ringSize: configuration.ringSize)
     // Two shards given the same seed must still draw different instances and operations.
@@ -99,6 +103,7 @@ public struct Shard {
         &+ UInt64(address.shard.index))
     nextOperation = random.next() >> 1
     handoffs.limits = configuration.handoff
+    entropy = EntropyState(scansPerSecond: configuration.entropyScansPerSecond)
   }
 
   /// When ``ShardEvent/timer`` is due; ``Instant/distantFuture`` when nothing is.
@@ -183,6 +188,7 @@ public struct Shard {
     case .transferProgress(let rows): takeTransferProgress(rows, from: from)
     case .drained: takeDrained(from: from)
     case .stopNow: stopNow()
+    case .entropy(let message): takeEntropy(message, from: from)
     }
   }
 
@@ -243,6 +249,7 @@ public struct Shard {
       case .drop: dropDue()
       case .reap(let operation): reapDue(operation)
       case .stop: stopNow()
+      case .entropy(let deadline): entropyDue(deadline)
       }
       drainInbox()
     }
@@ -288,6 +295,7 @@ extension Shard {
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + listPages.count
       + propertyChanges.count + handoffs.active.count * handoffs.limits.windowCount + reaps.count
+      + entropy.exchanges.count + entropy.folds.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
@@ -304,6 +312,7 @@ extension Shard {
       handoffs.sender(of: partition, operation)?.isWaiting(for: number) ?? false
     case .handoffPause(let partition, let operation):
       handoffs.sender(of: partition, operation) != nil
+    case .entropy(let deadline): entropy.isLive(deadline)
     }
   }
 
@@ -327,6 +336,7 @@ extension PeerMessage {
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
       .listReply, .handoff, .handoffReceipt, .handoffMessage, .reap:
       false
+    case .entropy(let message): message.isWithinNode
     }
   }
 }

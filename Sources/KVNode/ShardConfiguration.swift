@@ -56,6 +56,18 @@ public struct ShardConfiguration: Sendable {
   public var handoffInterval: Duration = .seconds(1)
   /// How much may be under way in handoffs, and how fast.
   public var handoff = HandoffLimits()
+  /// How often a shard compares one of its vnodes with another replica.
+  public var entropyInterval: Duration = .milliseconds(500)
+  /// The most comparisons a shard runs at once; 0 for no anti-entropy.
+  public var entropyLimit = 2
+  /// The time and rate that a comparison and its repairs may take.
+  public var entropyPace = EntropyExchange.Pace()
+  /// The most objects a second that a shard goes through for the comparisons of others.
+  public var entropyScansPerSecond = 100_000
+  /// The time between two steps, of a few hundred objects each, of a build of hash trees.
+  public var treeBuildInterval: Duration = .milliseconds(5)
+  /// How long hash trees are used before they are built again.
+  public var treeLifetime: Duration = .seconds(7 * 24 * 3600)
   /// The latest peer protocol that this shard speaks; an older one only in tests and the simulator.
   public var protocolVersion = PeerProtocol.latest
 

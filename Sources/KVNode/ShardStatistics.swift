@@ -36,6 +36,10 @@ public struct ShardStatistics: Hashable, Sendable {
   public var handoffObjectsReceived = 0
   /// Objects that a handoff's comparison found missing at the receiver.
   public var handoffDifferences = 0
+  /// Comparisons of vnodes that ended, whatever they found.
+  public var entropyExchanges = 0
+  /// Objects that comparisons started here repaired, on either side.
+  public var entropyRepairs = 0
   /// Messages that could not be decoded.
   public var undecodableMessages = 0
   /// Tombstones that rounds started here have removed everywhere.
@@ -67,6 +71,7 @@ public struct ShardStatistics: Hashable, Sendable {
       ("vnodeRefusals", vnodeRefusals), ("handoffObjects", handoffObjects),
       ("handoffObjectsReceived", handoffObjectsReceived),
       ("handoffDifferences", handoffDifferences),
+      ("entropyExchanges", entropyExchanges), ("entropyRepairs", entropyRepairs),
       ("undecodableMessages", undecodableMessages), ("tombstonesReaped", tombstonesReaped),
       ("reapsDeferred", reapsDeferred), ("clocksTrimmed", clocksTrimmed),
       ("limitWarnings", limitWarnings),

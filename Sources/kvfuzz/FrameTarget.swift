@@ -155,6 +155,7 @@ private final class FuzzConnection {
     case .listKeys: .keys([[1], [2]], done: true)
     case .bucketProperties: .properties(BucketProperties())
     case .setBucketProperties, .resetBucketProperties, .dropBucket: .propertiesStored
+    case .fold: .folded(FoldResult())
     }
   }
 }

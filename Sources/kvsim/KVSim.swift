@@ -17,7 +17,9 @@ struct KVSim: ParsableCommand {
 
       Docs/Simulation.md says what is simulated and how to read a failure.
       """,
-    subcommands: [Run.self, Probes.self, Shrink.self, GossipCommand.self, Worker.self])
+    subcommands: [
+      Run.self, Probes.self, Shrink.self, GossipCommand.self, EntropyCommand.self, Worker.self,
+    ])
 }
 
 /// The options that decide what a run is, besides its seed.

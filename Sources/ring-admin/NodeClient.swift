@@ -29,6 +29,13 @@ struct NodeClient {
       try send("POST", path, body: try target.map { try AdminDocument.encoder.encode($0) }))
   }
 
+  /// A question whose body and answer are documents.
+  func post<Document: Decodable>(
+    _ path: String, body: some Encodable, as type: Document.Type
+  ) throws -> Document {
+    try decode(try send("POST", path, body: try AdminDocument.encoder.encode(body)))
+  }
+
   /// A command that is done or refused.
   func command(
     _ path: String, _ target: AdminDocument.Target? = nil

@@ -24,7 +24,8 @@ struct RingAdmin: ParsableCommand {
     version: ServerVersion.text,
     subcommands: [
       ClusterCommand.self, RingStatus.self, MemberStatusCommand.self, Transfers.self,
-      TransferLimit.self, Down.self, Stat.self, Ping.self, BucketCommand.self,
+      TransferLimit.self, AAEStatus.self, FoldCommand.self, Down.self, Stat.self, Ping.self,
+      BucketCommand.self,
       BucketTypeCommand.self, StoreCommand.self,
     ])
 

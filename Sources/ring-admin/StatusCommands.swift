@@ -49,6 +49,25 @@ struct Transfers: ParsableCommand {
   }
 }
 
+/// The command `ring-admin aae-status`.
+struct AAEStatus: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "aae-status",
+    abstract: "The node's hash trees, and when each pair of replicas last agreed.",
+    discussion: """
+      EXAMPLES
+        ring-admin aae-status
+        ring-admin aae-status --format json
+      """)
+  @OptionGroup var options: NodeOptions
+
+  func run() throws {
+    try options.show(
+      try options.client.get("/admin/aae-status", as: AdminDocument.Entropy.self),
+      AdminTables.entropyStatus)
+  }
+}
+
 /// The command `ring-admin transfer-limit`.
 struct TransferLimit: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -121,11 +121,76 @@ import Testing
       messages.append(
         .writeReply(WriteReply(operation: operation, partition: partition, outcome: outcome)))
     }
+    messages += entropySamples(operation, partition, context, encoded).map { .entropy($0) }
     messages += failures.map {
       .forwardReply(ForwardReply(operation: operation, result: .failure($0)))
     }
     return messages
   }()
+
+  private static func foldSamples(
+    _ operation: OperationID, _ partition: PartitionID, _ clock: VersionVector
+  ) -> [EntropyMessage] {
+    var query = FoldQuery(.size(moreThan: 1000))
+    query.bucket = key.bucket
+    query.from = [1]
+    query.through = [2]
+    query.modifiedFrom = WallClock(microseconds: 3)
+    query.modifiedThrough = WallClock(microseconds: 4)
+    let kinds: [FoldQuery.Kind] = [.statistics, .siblings(moreThan: 2), .tombstones, .live]
+    var result = FoldResult()
+    result.count = 3
+    result.byteCount = 400
+    result.sizes = [0, 1, 2]
+    result.siblings = [0, 3]
+    result.found = [FoldResult.Found(key: key, value: 7, clock: clock)]
+    let page = FoldReply.Page(result: result, cursor: key)
+    return ([query] + kinds.map { FoldQuery($0) }).map {
+      .fold(
+        FoldRequest(
+          operation: operation, partition: partition, query: $0, firstPartitions: [partition],
+          cursor: key))
+    }
+      + [.success(page), .failure(.overload)].map {
+        .foldReply(FoldReply(operation: operation, partition: partition, result: $0))
+      }
+  }
+
+  private static func entropySamples(
+    _ operation: OperationID, _ partition: PartitionID, _ clock: VersionVector, _ encoded: Bytes
+  ) -> [EntropyMessage] {
+    var leaves = LeafSet()
+    leaves.insert(LeafID(branch: 3, position: 200))
+    leaves.insert(LeafID(branch: 255, position: 255))
+    let questions: [EntropyQuestion] = [
+      .root, .leaves([0, 255]), .entries(leaves, after: nil, through: key),
+      .entries(.all, after: key, through: nil), .entries(LeafSet(), after: nil, through: nil),
+      .fetch([EntropyWanted(key: key, wantsObject: true)]),
+      .push([ReplicaScan.Entry(key: key, encoded: encoded)]),
+    ]
+    let entry = EntropyEntry(key: key, hash: 9, clock: clock)
+    let answers: [EntropyAnswer] =
+      EntropyRefusal.allCases.map { .refused($0) } + [
+        .root([UInt64](repeating: 5, count: 256)),
+        .leaves([[UInt64](repeating: 6, count: 256), [UInt64](repeating: 0, count: 256)]),
+        .entries(EntropyPage(entries: [entry], through: key)),
+        .entries(EntropyPage(entries: [], through: nil)),
+        .found([
+          EntropyFound(key: key, hash: 3, encoded: encoded),
+          EntropyFound(key: key, hash: nil, encoded: nil),
+        ]),
+        .stored(changed: 12),
+      ]
+    let group = TreeGroup(first: partition, nVal: 3)
+    let folds = foldSamples(operation, partition, clock)
+    return folds
+      + questions.map {
+        .request(
+          EntropyRequest(
+            operation: operation, number: 4, partition: partition, group: group, signature: 8,
+            question: $0))
+      } + answers.map { .reply(EntropyReply(operation: operation, number: 4, answer: $0)) }
+  }
 
   @Test func `every message survives its encoding`() throws {
     for message in Self.samples {

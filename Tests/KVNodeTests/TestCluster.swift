@@ -100,6 +100,8 @@ final class TestCluster {
         member: Self.member(names[node], shardCount), shard: ShardIndex(shard),
         ringSize: view.ring.size, seed: random.next(), startedCleanly: cleanly)
       configuration.handoffInterval = .milliseconds(200)
+      // Tests of other repairs must not find their work done.
+      configuration.entropyLimit = 0
       configure(&configuration)
       var local = view
       local.local = self.node(node)
@@ -112,6 +114,18 @@ final class TestCluster {
         enqueue(.peerSpeaks(versions[index], self.node(index)), to: address, after: 1)
       }
     }
+  }
+
+  /// Closes the stores of a node that has stopped and starts it again.
+  func restart(_ node: Int, cleanly: Bool) throws {
+    for shard in 0..<shardCount {
+      let address = address(node, shard)
+      try stores[address]?.store.close()
+      shards[address] = nil
+      stores[address] = nil
+      stopped.remove(address)
+    }
+    try start(node, cleanly: cleanly)
   }
 
   /// Takes the node away as a crash does: what was not synced may be lost.

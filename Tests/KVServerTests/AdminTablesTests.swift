@@ -1,4 +1,5 @@
 import Foundation
+import KVBase
 import KVCluster
 import Testing
 
@@ -31,6 +32,53 @@ import Testing
         owners: Array(repeating: "spinekv1@127.0.0.1", count: 32)
           + Array(repeating: "spinekv2@127.0.0.1", count: 32),
         transfers: transfers, staged: []))
+  }
+
+  @Test func `aae-status shows trees and when each pair last agreed`() throws {
+    let pair = EntropyPair(
+      partition: PartitionID(3), peer: PartitionID(40),
+      group: TreeGroup(first: PartitionID(2), nVal: 3))
+    var record = EntropySchedule.Record()
+    record.agreedAt = WallClock(microseconds: 1_767_225_600_000_000)
+    record.endedAt = WallClock(microseconds: 1_767_225_660_000_000)
+    record.outcome = .repaired
+    record.repairedCount = 12
+    let shard = EntropyStatus(
+      trees: [
+        .init(
+          partition: PartitionID(3), objects: 4711, byteCount: 526_336, builtAt: record.agreedAt,
+          building: nil),
+        .init(partition: PartitionID(5), objects: 0, byteCount: 0, builtAt: nil, building: 256),
+      ],
+      pairs: [
+        .init(pair: pair, peerNode: NodeID(rawValue: 1), record: record, isActive: true)
+      ], damagedPieces: 0)
+    let cluster = ClusterStatus(
+      local: "spinekv1@127.0.0.1", claimant: "spinekv1@127.0.0.1", isRingReady: true, version: 7,
+      members: [], owners: Array(repeating: "spinekv2@127.0.0.1", count: 64), transfers: [],
+      staged: [])
+    let document = AdminDocument.Entropy([shard], cluster)
+    let encoded = try AdminDocument.encoder.encode(document)
+    #expect(
+      try AdminDocument.decoder.decode(AdminDocument.Entropy.self, from: encoded) == document)
+    #expect(
+      AdminTables.entropyStatus(document) == """
+        ================================= Hash Trees ==================================
+        Partition  State                 Objects       KiB       Built
+        -------------------------------------------------------------------------------
+        3          built                 4711          514       2026-01-01T00:00:00Z
+        5          building (256)        0             0         --
+
+        ================================== Exchanges ==================================
+        Vnode  Group    With                            Last agreed           Rep.
+        -------------------------------------------------------------------------------
+        3*     2/3      40 spinekv2@127.0.0.1           2026-01-01T00:00:00Z  12
+               last: repaired, 2026-01-01T00:01:00Z
+
+        Key: * = being compared; a group is its first partition and n_val;
+        Rep. = objects repaired since the node started
+
+        """)
   }
 
   @Test func `member-status shows shares of the ring`() {

@@ -87,6 +87,28 @@ import Testing
     try store.close()
   }
 
+  @Test func `damage that was come upon is set apart before its turn`() throws {
+    let (store, fileSystem, path) = try damaged()
+    let error = try #require(throws: StorageError.self) { try store.scan() }
+    let range = try #require(store.keyRange(of: error))
+    store.setDamageApart(in: range)
+    #expect(store.isDamageWaiting(in: range))
+    while try store.performBackgroundWork() {}
+    #expect(!store.isDamageWaiting(in: range))
+    #expect(try fileSystem.exists(path) == false)
+    #expect(try store.damagedRanges() == [range])
+    var batch = WriteBatch()
+    batch.put(range.lower, bytes("fetched"))
+    try store.write(batch)
+    try store.resolveDamage(in: range)
+    #expect(try store.scan().contains { $0.value == bytes("fetched") })
+    // Where nothing is damaged nothing is rewritten.
+    store.setDamageApart(in: range)
+    while try store.performBackgroundWork() {}
+    #expect(!store.isDamageWaiting(in: range))
+    try store.close()
+  }
+
   @Test func `a damaged value concerns its key only, and its segment is kept`() throws {
     let fileSystem = CrashableFileSystem()
     var options = StoreOptions.tiny

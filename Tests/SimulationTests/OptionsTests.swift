@@ -1,4 +1,5 @@
 import KVBase
+import KVStorage
 import Testing
 
 @testable import KVSimulator

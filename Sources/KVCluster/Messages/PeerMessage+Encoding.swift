@@ -34,6 +34,7 @@ extension PeerMessage {
     case .transferCompleted(let transfer): transfer.encode(into: &writer)
     case .transferProgress(let rows): writer.write(list: rows) { $1.encode(into: &$0) }
     case .drained, .stopNow: break
+    case .entropy(let message): message.encode(into: &writer)
     }
     return writer.bytes
   }
@@ -73,6 +74,8 @@ extension PeerMessage {
     case 19: self = .stopNow
     case HandoffMessage.tags:
       self = .handoffMessage(try HandoffMessage(tag: tag, decoding: &reader))
+    case EntropyMessage.tags:
+      self = .entropy(try EntropyMessage(tag: tag, decoding: &reader))
     case ReapMessage.tags: self = .reap(try ReapMessage(tag: tag, decoding: &reader))
     default: throw DecodingFailure(expected: "a peer message tag, not \(tag)", offset: 1)
     }
@@ -101,6 +104,7 @@ extension PeerMessage {
     case .transferProgress: 17
     case .drained: 18
     case .stopNow: 19
+    case .entropy(let message): message.tag
     case .reap(let message): message.tag
     }
   }
@@ -112,6 +116,7 @@ extension PeerMessage {
     case .forward(let put): put.content.value.count + 256
     case .readReply(let reply): reply.reading.byteCount + 32
     case .handoff(let batch): batch.entries.reduce(64) { $0 + $1.encoded.count + 64 }
+    case .entropy(let message): message.capacityHint
     default: 64
     }
   }

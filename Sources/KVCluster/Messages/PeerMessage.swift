@@ -64,6 +64,8 @@ public enum PeerMessage: Hashable, Sendable {
   case drained
   /// From shard 0 of the own node: every shard has drained, stop now.
   case stopNow
+  /// Between the vnodes of one group: anti-entropy.
+  case entropy(EntropyMessage)
 }
 
 /// Asks a vnode what it holds.

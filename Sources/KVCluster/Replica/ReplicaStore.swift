@@ -56,6 +56,57 @@ public protocol ReplicaStore: AnyObject {
 
   /// A small value that the node keeps for itself (ring state, vnode identities).
   func metadata(_ name: String) throws(ReplicaStoreFailure) -> Bytes?
+
+  /// What the store has found it cannot read, of the objects it should hold; at most a few dozen.
+  func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage]
+
+  /// Says that everything the damaged ranges should hold has been stored again.
+  func resolve(_ damage: ReplicaDamage) throws(ReplicaStoreFailure)
+}
+
+extension ReplicaStore {
+  /// A store that cannot be damaged.
+  public func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage] { [] }
+
+  /// A store that cannot be damaged.
+  public func resolve(_ damage: ReplicaDamage) throws(ReplicaStoreFailure) {}
+}
+
+/// A piece of a store that cannot be read, and the objects that may have been in it.
+public struct ReplicaDamage: Hashable, Sendable {
+  /// A part of one partition.
+  public struct Part: Hashable, Sendable {
+    /// The partition.
+    public var partition: PartitionID
+    /// What follows this key may be lost; nil from the first.
+    public var after: ObjectKey?
+    /// Up to this key; nil to the last.
+    public var through: ObjectKey?
+
+    /// The part of `partition` between two keys.
+    public init(partition: PartitionID, after: ObjectKey?, through: ObjectKey?) {
+      self.partition = partition
+      self.after = after
+      self.through = through
+    }
+  }
+
+  /// The store's keys that may be lost: the first, and the first that is not.
+  public var lower: Bytes
+  /// See ``lower``.
+  public var upper: Bytes
+  /// The same as objects, or a little more.
+  public var parts: [Part]
+  /// True when what is stored again can be read: else the store is still setting the piece apart.
+  public var isSetApart: Bool
+
+  /// The damage between two keys of the store.
+  public init(lower: Bytes, upper: Bytes, parts: [Part], isSetApart: Bool) {
+    self.lower = lower
+    self.upper = upper
+    self.parts = parts
+    self.isSetApart = isSetApart
+  }
 }
 
 /// A store as it was at one moment.

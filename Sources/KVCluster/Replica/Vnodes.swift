@@ -228,6 +228,42 @@ public struct Vnodes {
     return (try apply(changes), changed)
   }
 
+  /// Stores objects that were damaged here as another replica holds them, merged with what can be
+  /// read, and gives the vnode a new identity: events of its own may be among what is lost.
+  ///
+  /// - Returns: the sequence that makes it durable and how many objects changed anything here.
+  public mutating func restore(
+    _ entries: [ReplicaScan.Entry], in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> (sequence: UInt64, changed: Int) {
+    var changes: [ReplicaChange] = []
+    var changed = 0
+    for entry in entries {
+      let before = changes.count
+      do throws(ReplicaStoreFailure) {
+        changes += try mergeChange(
+          entry.encoded, of: entry.key, in: partition, keepsSiblings: true
+        ).changes
+      } catch {
+        var object = try decode(entry.encoded, in: partition)
+        let life = rules.life(in: entry.key.bucket, at: wallClock)
+        if let life { object.forget(where: life.isDead) }
+        let (encoded, headByteCount) = object.encoded()
+        changes.append(
+          .put(
+            entry.key, partition, encoded: encoded, headByteCount: headByteCount,
+            expiry: life?.expiry(of: object)))
+      }
+      if changes.count > before { changed += 1 }
+    }
+    guard !changes.isEmpty else { return (store.sequences.applied, 0) }
+    // A generation that no batch has made known would be counted under twice.
+    var renewed = identities
+    changes.append(try renewed.renew(partition, in: store))
+    let sequence = try apply(changes)
+    identities = renewed
+    return (sequence, changed)
+  }
+
   /// Removes the objects that are still exactly as they were sent (or, with `areHeads`, whose heads
   /// are as they were compared), and gives the vnode a new identity in the same batch.
   ///

@@ -52,6 +52,15 @@ extension KVObject {
     self = try Self.readHead(&reader).object
   }
 
+  /// Decodes a head and tells the length of the whole encoded object.
+  public static func measure(
+    encodedHead bytes: Bytes
+  ) throws(DecodingFailure) -> (object: KVObject, byteCount: Int) {
+    var reader = ByteReader(bytes)
+    let (object, lengths) = try readHead(&reader)
+    return (object, lengths.reduce(reader.offset, +))
+  }
+
   /// The length of the head at the beginning of an encoded object.
   public static func headByteCount(of bytes: Bytes) throws(DecodingFailure) -> Int {
     var reader = ByteReader(bytes)

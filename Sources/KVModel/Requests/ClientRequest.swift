@@ -105,6 +105,8 @@ public enum ClientRequest: Hashable, Sendable {
   case setBucketProperties(BucketID, BucketProperties)
   /// Back to the type's defaults.
   case resetBucketProperties(BucketID)
+  /// Count or find objects by their heads.
+  case fold(FoldQuery)
   /// Drop everything that the bucket holds now.
   case dropBucket(BucketID)
 }
@@ -127,6 +129,8 @@ public enum ClientReply: Hashable, Sendable {
   case properties(BucketProperties)
   /// Setting or resetting properties: done.
   case propertiesStored
+  /// What was counted or found.
+  case folded(FoldResult)
   /// The request failed.
   case failure(RequestFailure)
 }

@@ -6,7 +6,7 @@ import Foundation
 /// **Source**: reference sections 7.3 and 7.4.
 package enum AdminTables {
   private static let width = 79
-  private static let rule = String(repeating: "-", count: width)
+  static let rule = String(repeating: "-", count: width)
 
   /// `member-status`.
   package static func memberStatus(_ status: AdminDocument.Status) -> String {
@@ -116,11 +116,11 @@ package enum AdminTables {
 
   // MARK: Parts
 
-  private static func lines(_ text: [String]) -> String {
+  static func lines(_ text: [String]) -> String {
     text.joined(separator: "\n") + "\n"
   }
 
-  private static func title(_ text: String) -> String { centred(" \(text) ", "=") }
+  static func title(_ text: String) -> String { centred(" \(text) ", "=") }
 
   private static func centred(_ text: String, _ fill: Character) -> String {
     let space = max(0, width - text.count)
@@ -129,7 +129,7 @@ package enum AdminTables {
       ? left + text : left + text + String(repeating: fill, count: space - space / 2)
   }
 
-  private static func padded(_ text: String, _ width: Int) -> String {
+  static func padded(_ text: String, _ width: Int) -> String {
     text + String(repeating: " ", count: max(1, width - text.count))
   }
 

@@ -16,6 +16,8 @@ import Synchronization
 /// GET  /stats                     one flat JSON object
 /// GET  /metrics                   Prometheus text format
 /// GET  /admin/status              the cluster as this node sees it
+/// GET  /admin/aae-status          what this node's anti-entropy has compared and repaired
+/// POST /admin/fold                {"kind": …, "bucket": …} counts or finds objects by their heads
 /// POST /admin/cluster/join        {"peer": "host:port"}
 /// POST /admin/cluster/leave       {"node": name}, or no body for this node
 /// POST /admin/cluster/force-remove {"node": name}
@@ -37,6 +39,7 @@ struct HTTPInterface: Sendable {
     var administer: @Sendable (AdminCommand) async -> AdminReply?
     var statistics: @Sendable () async -> NodeStatistics
     var perform: @Sendable (ClientRequest) async -> [ClientReply]
+    var entropy: @Sendable () async -> [EntropyStatus]?
   }
 
   let node: Node
@@ -85,6 +88,8 @@ struct HTTPInterface: Sendable {
 
   private func addAdmin(to router: Router<BasicRequestContext>) {
     router.get("admin/status") { _, _ in await self.answer(.status) }
+    router.get("admin/aae-status") { _, _ in await self.entropyStatus() }
+    router.post("admin/fold") { request, _ in await self.fold(try await self.body(of: request)) }
     let cluster = router.group("admin/cluster")
     cluster.post("plan") { _, _ in await self.answer(.plan) }
     cluster.post("commit") { _, _ in await self.answer(.commit) }
@@ -145,7 +150,7 @@ struct HTTPInterface: Sendable {
 
   // MARK: Admin commands
 
-  private func status() async -> ClusterStatus? {
+  func status() async -> ClusterStatus? {
     guard case .status(let status)? = await node.administer(.status) else { return nil }
     return status
   }

@@ -145,7 +145,9 @@ public final class NodeRuntime: Sendable {
             uptime: SystemClock.instant() - started, clients: clients?.counts ?? (0, 0, 0),
             storage: ShardStore.figures(of: stores))
         },
-        perform: { await shards.perform($0) }), configuration: configuration)
+        perform: { await shards.perform($0) },
+        entropy: { await shards.entropyStatus(timeout: configuration.adminTimeout) }),
+      configuration: configuration)
     let http = try await HTTPService.start(interface, on: group, logger: logger)
     return NodeRuntime(
       configuration: configuration, directory: directory, shards: shards, stores: stores,

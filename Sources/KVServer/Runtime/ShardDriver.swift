@@ -28,6 +28,7 @@ final class ShardDriver: @unchecked Sendable {
     case request(RequestID, ClientRequest, received: Instant, ReplyHandler)
     case admin(RequestID, AdminCommand, @Sendable (AdminReply) -> Void)
     case inspect(@Sendable (ShardSnapshot) -> Void)
+    case inspectEntropy(@Sendable (EntropyStatus) -> Void)
   }
 
   /// Takes a reply on the shard's thread; the flag tells the last one.
@@ -129,6 +130,12 @@ final class ShardDriver: @unchecked Sendable {
     mailbox.post(.inspect(body))
   }
 
+  /// Calls the closure on the shard's thread with what anti-entropy does; false when the mailbox is
+  /// full.
+  func inspectEntropy(_ body: @escaping @Sendable (EntropyStatus) -> Void) -> Bool {
+    mailbox.post(.inspectEntropy(body))
+  }
+
   /// Asks the shard to finish, which it does when the node's other shards can too.
   func requestStop() { mailbox.force(.event(.stop)) }
 
@@ -182,6 +189,7 @@ final class ShardDriver: @unchecked Sendable {
       step(.admin(id, command), at: now)
     case .inspect(let body):
       body(snapshot(at: now))
+    case .inspectEntropy(let body): body(shard.entropyStatus)
     }
     // A long batch must not hold back the answers of its beginning.
     if effects.count >= 64 { perform() }

@@ -146,6 +146,19 @@ final class ShardSet: ShardSurroundings {
       storage: storage)
   }
 
+  /// What the anti-entropy of each shard has done; nil when a shard does not answer in time.
+  func entropyStatus(timeout: Duration) async -> [EntropyStatus]? {
+    var all: [EntropyStatus] = []
+    for driver in parts.value?.drivers ?? [] {
+      let status = await firstAnswer(within: timeout) { answer in
+        driver.inspectEntropy { answer($0) }
+      }
+      guard let status else { return nil }
+      all.append(status)
+    }
+    return all
+  }
+
   // MARK: Stop
 
   /// Stops every shard, then the outgoing connections; false when a shard did not finish in time.

@@ -2,7 +2,15 @@
 public enum KnownProbes {
   /// What shards report; a test compares these with the sources.
   public static let shards = [
+    "anti-entropy given up",
+    "anti-entropy refused",
+    "anti-entropy repair of another vnode",
+    "anti-entropy repair of the own vnode",
+    "anti-entropy timed out",
+    "anti-entropy unresolved",
     "clocks trimmed",
+    "damage not fetched yet",
+    "damage repaired",
     "dropped objects removed",
     "duplicate forward dropped",
     "epoch bump",
@@ -14,6 +22,8 @@ public enum KnownProbes {
     "handoff held back by its rate",
     "handoff removal skipped",
     "handoff resumed",
+    "hash trees built",
+    "hash trees restored",
     "hedged read",
     "hint stored",
     "hints removed without sending them",
@@ -50,6 +60,7 @@ public enum KnownProbes {
       "sim: torn journal recovered",
       "sim: transfer finished",
     ] + FaultKind.allCases.map { "sim: fault \($0)" }
+    + Lapse.allCases.map { "sim: lapse \($0)" }
     + RarePath.allCases.map { "sim: rare path \($0)" }
     + MembershipScript.Change.allCases.flatMap {
       ["sim: \($0) during the storm", "sim: \($0) finished"]

@@ -86,10 +86,12 @@ extension Simulation {
       }
       let shard = partition.shard(of: world.nodes[node].member.shardCount).index
       do throws(ReplicaStoreFailure) {
-        let store = world.nodes[node].shards[shard].replicas
+        let store = LSMReplicaStore(observing: world.nodes[node].shards[shard].store)
         found.append((node: node, object: try store.object(name, in: partition)))
       } catch {
-        world.fail(.storage, "n\(node)/\(shard) cannot read: \(error)")
+        // What cannot be read is no object.
+        found.append((node: node, object: Bytes("damaged".utf8)))
+        if !isRotten { world.fail(.storage, "n\(node)/\(shard) cannot read: \(error)") }
       }
     }
     return found

@@ -99,7 +99,7 @@ extension Simulation {
   }
 
   /// One more write of some keys, which everybody must take.
-  private mutating func writeOnceMore() throws(SimulationFailure) {
+  mutating func writeOnceMore() throws(SimulationFailure) {
     for key in history.keys.indices where random.chance(0.3) { try write(key) }
   }
 
@@ -128,7 +128,8 @@ extension Simulation {
     }
   }
 
-  /// Reads every key from all replicas until they are equal: there is no other anti-entropy yet.
+  /// Reads every key from all replicas until they are equal: runs differ in how often they compare
+  /// replicas, if at all.
   private mutating func repairAll() throws(SimulationFailure) {
     for _ in 0..<4 {
       for key in history.keys.indices {

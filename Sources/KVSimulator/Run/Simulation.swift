@@ -65,6 +65,8 @@ public struct Simulation {
   var membership = MembershipScript()
   /// The node whose disk has failed, or may fail.
   var diskLoser: Int?
+  /// True once a table has been damaged: then some reads may fail until it is repaired.
+  var isRotten = false
   /// The nodes that are members, by position.
   var members: [Int] = []
 
@@ -93,6 +95,7 @@ public struct Simulation {
       try settleKeys()
       try storm()
       try calm()
+      if workload == .entropy { try checkEntropy() }
       try checkEverything()
     } catch {
       failure = error

@@ -10,6 +10,10 @@ public enum Checker: String, Sendable, CaseIterable {
   case integrity = "values and dots are genuine"
   /// All primaries hold the same object once the cluster is whole.
   case convergence = "replicas converge"
+  /// Replicas that diverge are equal again in bounded time, without a read.
+  case entropy = "replicas agree"
+  /// Nothing is repaired where nothing differs.
+  case idleness = "no repair when nothing differs"
   /// Data on nodes that do not own its partition finds its way home.
   case hints = "hints drain"
   /// When an owner reports that a partition is with its next owner, all of it is.

@@ -21,6 +21,8 @@ public enum Workload: String, Sendable, CaseIterable {
   case crowd
   /// Writes while disks lose what they held.
   case disks
+  /// Writes, and then replicas that lose or mistake what they hold, with nobody reading.
+  case entropy
   /// A little of everything.
   case mixed
 
@@ -53,6 +55,7 @@ public enum Workload: String, Sendable, CaseIterable {
     case .deletes: (mix.gets, mix.puts, mix.deletes) = (3, 6, 4)
     case .properties: (mix.gets, mix.puts, mix.properties) = (1, 2, 8)
     case .listing: (mix.puts, mix.deletes, mix.listings) = (6, 1, 4)
+    case .entropy: (mix.puts, mix.deletes) = (8, 2)
     case .mixed:
       (mix.gets, mix.puts, mix.updates) = (4, 6, 4)
       (mix.deletes, mix.properties, mix.listings) = (2, 1, 1)

@@ -31,6 +31,7 @@ extension Describe {
     case .handoffReceipt(let receipt): return "\(receipt)"
     case .handoffMessage(let message): return Self.text(of: message)
     case .setProperties(let change): return "set properties of \(change.bucket)"
+    case .entropy(let message): return Self.text(of: message)
     default: return "\(message)"
     }
   }
@@ -61,6 +62,35 @@ extension Describe {
   private static func text(of batch: HandoffBatch) -> String {
     let entries = batch.entries.map { "\(name($0.key)) \(text(ofObject: $0.encoded))" }
     return "handoff of \(batch.partition.index): \(entries.joined(separator: ", "))"
+  }
+
+  private static func text(of message: EntropyMessage) -> String {
+    switch message {
+    case .fold, .foldReply: return "\(message)"
+    case .request(let request):
+      let question =
+        switch request.question {
+        case .root: "root"
+        case .leaves(let branches): "leaves of \(branches)"
+        case .entries(let leaves, let after, _):
+          "entries in \(leaves.count) leaves after \(after.map(name) ?? "nothing")"
+        case .fetch(let wanted): "fetch \(wanted.map { name($0.key) })"
+        case .push(let entries):
+          "push \(entries.map { "\(name($0.key)) \(text(ofObject: $0.encoded))" })"
+        }
+      return "anti-entropy of \(request.group.first.index)/\(request.group.nVal) in "
+        + "\(request.partition.index) #\(request.operation.rawValue): \(question)"
+    case .reply(let reply):
+      let answer =
+        switch reply.answer {
+        case .root(let hashes): "\(hashes.count { $0 != 0 }) branches"
+        case .leaves(let branches): "leaves of \(branches.count) branches"
+        case .entries(let page): "entries \(page.entries.map { name($0.key) })"
+        case .found(let found): "found \(found.map { name($0.key) })"
+        case .refused, .stored: "\(reply.answer)"
+        }
+      return "anti-entropy reply #\(reply.operation.rawValue): \(answer)"
+    }
   }
 
   /// An encoded object, in words.

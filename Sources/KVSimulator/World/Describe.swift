@@ -107,6 +107,7 @@ struct Describe {
     case .keys(let keys, let done): UInt64(keys.count) << 1 | (done ? 1 : 0)
     case .properties(let properties): UInt64(properties.nVal)
     case .propertiesStored: 2
+    case .folded(let result): UInt64(result.count)
     case .failure(let failure): StableHash.hash(Bytes("\(failure)".utf8))
     }
   }
@@ -121,7 +122,7 @@ struct Describe {
       "delete \(name(key)) context \(context.map(text(of:)) ?? "none")"
     case .listBuckets: "list buckets"
     case .listKeys(let bucket, _): "list keys of \(String(decoding: bucket.name, as: UTF8.self))"
-    case .bucketProperties, .setBucketProperties, .resetBucketProperties, .dropBucket:
+    case .bucketProperties, .setBucketProperties, .resetBucketProperties, .dropBucket, .fold:
       "\(request)"
     }
   }
@@ -139,7 +140,8 @@ struct Describe {
     switch reply {
     case .object(let object): text(of: object)
     case .stored(let object): "stored \(text(of: object))"
-    case .deleted, .buckets, .keys, .properties, .propertiesStored, .failure: "\(reply)"
+    case .deleted, .buckets, .keys, .properties, .propertiesStored, .folded, .failure:
+      "\(reply)"
     }
   }
 

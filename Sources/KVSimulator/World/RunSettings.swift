@@ -68,6 +68,8 @@ struct RunSettings {
     rarePaths = []
     network = Self.drawNetwork(&random)
     store = Self.drawStoreOptions(&random)
+    shard.entropy = EntropyTuning(workload: workload, random: &random)
+    if workload == .entropy { keyCount = 10 + random.below(60) }
     if workload == .handoff { drawHandoff(&random) }
     if workload.changesMembership {
       isMixed = random.chance(0.3)
@@ -164,6 +166,7 @@ struct ShardTuning {
   var listPageLimit: Int
   /// How long a probe may go unanswered; nil for as long as the interval suggests.
   var probeTimeout: Duration?
+  var entropy = EntropyTuning()
 
   init(random: inout SeededRandom) {
     requestTimeout = .milliseconds([800, 2_000, 6_000][random.below(3)])
@@ -199,6 +202,7 @@ struct ShardTuning {
     configuration.handoff = handoff
     configuration.requestLimit = requestLimit
     configuration.siblingLimit = siblingLimit
+    entropy.apply(to: &configuration)
     configuration.deleteMode = deleteMode
     configuration.listPageLimit = listPageLimit
     configuration.listPageTimeout = requestTimeout / 4

@@ -21,6 +21,7 @@ extension Engine {
     let collectsFirst = isCollectionNext
     if collectsFirst, try collector.turn(self) { return true }
     if try flushOldest() { return true }
+    if try rewriteSuspect() { return true }
     if try compact() { return true }
     if collectsFirst { return false }
     return try collector.turn(self)

@@ -32,6 +32,8 @@ final class Engine: @unchecked Sendable {
   /// Bytes of the segments in the manifest.
   let journalByteCount = Atomic<Int>(0)
   let isCollectionWaiting = Atomic<Bool>(false)
+  /// Ranges whose damaged tables are to be rewritten.
+  let suspectRanges = Mutex<[KeyRange]>([])
   /// The number of the last file scrubbed.
   let scrubPosition = Atomic<UInt64>(0)
   let batches = BatchPool()

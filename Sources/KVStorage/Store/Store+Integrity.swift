@@ -26,6 +26,17 @@ extension Store {
       .map { KeyRange(lower: $0.lower, upper: $0.upper) }
   }
 
+  /// Has the background work rewrite the tables in which the range is damaged, without what cannot be
+  /// read: that becomes one of the ``damagedRanges()`` and no scan beyond it fails any more.
+  ///
+  /// Returns at once; up to 64 ranges may wait, further ones are not taken.
+  public func setDamageApart(in range: KeyRange) { engine.setDamageApart(in: range) }
+
+  /// True while the range waits for that.
+  public func isDamageWaiting(in range: KeyRange) -> Bool {
+    engine.isSuspect(range)
+  }
+
   /// Says that everything the range should hold has been written again: what it held before the damage
   /// counts as deleted from now on, and reads no longer fail.
   ///

@@ -51,6 +51,7 @@ final class ObviousStore {
         _ = try effective(bucket)
         objects = objects.filter { $0.key.bucket != bucket }
         return .propertiesStored
+      case .fold: return .folded(FoldResult())
       }
     } catch {
       return .failure(error)
