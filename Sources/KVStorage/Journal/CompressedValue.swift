@@ -21,9 +21,8 @@ enum CompressedValue {
   /// Appends a put's value to `target` as stored and returns the bytes it takes.
   ///
   /// Nil, and nothing appended, when that does not save an eighth.
-  ///
-  /// After a value that was dense LZ4 looks less closely: what does not give much is not worth the full
-  /// price.
+  /// Of values like the last, if it was `dense`, LZ4 looks only at every so many bytes: what does not
+  /// give much is not worth the full price.
   static func append(_ entry: EntryView, to target: inout Bytes, isDense: Bool) -> Int? {
     let head = entry.headByteCount
     let rest = entry.value.slice(head, entry.value.count &- head)
@@ -38,7 +37,7 @@ enum CompressedValue {
           Int(
             LZ4_compress_fast(
               rest.characters, room.baseAddress, Int32(rest.count), Int32(worthwhile),
-              acceleration(isDense: isDense)))
+              isDense ? denseAcceleration : 1))
         }
         initialized = max(0, count)
       }
@@ -50,9 +49,7 @@ enum CompressedValue {
     return head + count
   }
 
-  /// How LZ4 is to weigh speed against size, after data of which it made more than half, or less.
-  @inline(__always)
-  static func acceleration(isDense: Bool) -> Int32 { isDense ? 16 : 1 }
+  private static let denseAcceleration: Int32 = 16
 
   /// The memory in which a value is decoded: a little more than it takes.
   ///

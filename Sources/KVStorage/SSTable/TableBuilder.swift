@@ -30,8 +30,6 @@ final class TableBuilder {
   private var partEntryCount = 0
   private var pending = RawBuffer(capacity: writeByteCount + (64 << 10))
   private var compressed = RawBuffer(capacity: 8 << 10)
-  /// Whether the last block shrank to more than half its length.
-  private var isDense = false
   private var properties = TableFormat.Properties()
   private var hasLasting = false
   private var lastExpiry: UInt64 = 0
@@ -140,7 +138,7 @@ final class TableBuilder {
     let offset = position
     var encoding = TableFormat.BlockEncoding.raw
     let start = pending.count
-    if compress, TableFormat.compress(bytes, into: &compressed, isDense: &isDense) {
+    if compress, TableFormat.compress(bytes, into: &compressed) {
       encoding = .lz4
       pending.append(compressed.bytes)
     } else {

@@ -125,21 +125,16 @@ enum TableFormat {
   }
 
   /// Compresses into `target`; false when that does not save an eighth.
-  ///
-  /// `isDense` says, and is told, whether the last block shrank to more than half its length.
-  static func compress(
-    _ bytes: RawBytes, into target: inout RawBuffer, isDense: inout Bool
-  ) -> Bool {
+  static func compress(_ bytes: RawBytes, into target: inout RawBuffer) -> Bool {
     target.removeAll()
-    let acceleration = CompressedValue.acceleration(isDense: isDense)
     let worthwhile = bytes.count - bytes.count / 8
     target.append(upTo: worthwhile) { room in
-      let count = LZ4_compress_fast(
-        bytes.characters, room.baseAddress?.assumingMemoryBound(to: CChar.self),
-        Int32(bytes.count), Int32(room.count), acceleration)
+      let count = LZ4_compress_default(
+        bytes.baseAddress?.assumingMemoryBound(to: CChar.self),
+        room.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(bytes.count),
+        Int32(room.count))
       return Int(max(0, count))
     }
-    isDense = target.count == 0 || target.count > bytes.count / 2
     return target.count > 0
   }
 
