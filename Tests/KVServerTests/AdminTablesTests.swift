@@ -41,7 +41,7 @@ import Testing
     var record = EntropySchedule.Record()
     record.agreedAt = WallClock(microseconds: 1_767_225_600_000_000)
     record.endedAt = WallClock(microseconds: 1_767_225_660_000_000)
-    record.outcome = .repaired
+    record.outcome = EntropyExchange.Outcome.repaired
     record.repairedCount = 12
     let shard = EntropyStatus(
       trees: [

@@ -37,6 +37,9 @@ public struct EntropySchedule: Sendable {
     public var repairedCount = 0
     /// How many exchanges in a row found trees that differ and no key to repair.
     public var unresolvedCount = 0
+
+    /// A pair that has not been compared yet.
+    public init() {}
   }
 
   /// The pairs, sorted.

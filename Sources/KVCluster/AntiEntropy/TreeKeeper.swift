@@ -72,6 +72,16 @@ public final class TreeKeeper: ReplicaStore {
   }
 
   /// See ``ReplicaStore``.
+  public func snapshot() throws(ReplicaStoreFailure) -> any ReplicaSnapshot {
+    try store.snapshot()
+  }
+
+  /// See ``ReplicaStore``.
+  public func approximateCount(of partition: PartitionID) throws(ReplicaStoreFailure) -> Int {
+    try store.approximateCount(of: partition)
+  }
+
+  /// See ``ReplicaStore``.
   public func occupiedPartitions() throws(ReplicaStoreFailure) -> [PartitionID] {
     try store.occupiedPartitions()
   }

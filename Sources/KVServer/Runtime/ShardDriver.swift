@@ -166,7 +166,7 @@ final class ShardDriver: @unchecked Sendable {
       switch item {
       case .request(_, _, _, let reply): reply(.failure(.overload), true)
       case .admin(_, _, let reply): reply(.refused("The node is stopping."))
-      case .event, .inspect: break
+      case .event, .inspect, .inspectEntropy: break
       }
     }
   }
