@@ -32,6 +32,9 @@ import Testing
     Story(
       seed: 2015, workload: .mixed,
       testDescription: "a node that had left acknowledged changes of properties"),
+    Story(
+      seed: 381, workload: .writes,
+      testDescription: "a recovery named a segment whose footer was not on disk yet"),
   ]
 
   @Test(arguments: stories)
