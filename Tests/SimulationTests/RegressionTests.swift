@@ -40,6 +40,9 @@ import Testing
     Story(
       seed: 11, workload: .disks,
       testDescription: "a claimant that had lost its disk could not join its own cluster again"),
+    Story(
+      seed: 381, workload: .writes,
+      testDescription: "a recovery named a segment whose footer was not on disk yet"),
   ]
 
   @Test(arguments: stories)

@@ -69,7 +69,8 @@ extension Simulation {
   ) {
     let primaries = wantsPrimaries(&clients[client].random)
     let options = clients[client].getOptions(n: settings.nVal, wantsPrimaries: primaries)
-    let count = options.pr?.resolved(n: settings.nVal) ?? 0
+    // Without notfound_ok one vnode that has nothing may end a GET before its primaries have answered.
+    let count = options.notFoundOK == false ? 0 : options.pr?.resolved(n: settings.nVal) ?? 0
     submit(
       .get(history.keys[key].name, options),
       .get(key: key, primaryCount: count, intent: intent), client: client,

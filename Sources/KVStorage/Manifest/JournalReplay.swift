@@ -17,6 +17,7 @@ struct JournalReplay {
     var segment: Segment
     var header: JournalFormat.Header
     var isHeaderGood: Bool
+    var isSealed: Bool
     var last: UInt64
   }
 
@@ -61,11 +62,13 @@ struct JournalReplay {
   /// Makes the segments durable that may not be, before the manifest names them.
   ///
   /// A process that ended may have left its last writes to the kernel: a sync will do, where the file
-  /// system can open a file for it. And a header may be lost although records after it are not: then the
-  /// good part is written anew.
+  /// system can open a file for it. Records that say what was durable do not speak of index and footer,
+  /// which the manifest counts too. And a header may be lost although records after it are not: then
+  /// the good part is written anew.
   private func makeDurable() throws(StorageError) {
     let files = ledger.fileSystem
-    for adopted in adopted where adopted.last > durable || !adopted.isHeaderGood {
+    for adopted in adopted
+    where adopted.isSealed || adopted.last > durable || !adopted.isHeaderGood {
       let segment = adopted.segment
       if adopted.isHeaderGood, let updatable = files as? any UpdatableFileSystem {
         try updatable.openForUpdate(segment.path).sync()
@@ -112,7 +115,8 @@ struct JournalReplay {
       adopted.append(
         Adopted(
           segment: segment, header: header,
-          isHeaderGood: bytes.starts(with: header.encode()), last: contents.lastSequence.rawValue))
+          isHeaderGood: bytes.starts(with: header.encode()), isSealed: isSealed,
+          last: contents.lastSequence.rawValue))
     }
     guard let damage = contents.damage, try !order.isFollowed(index, after: result.last) else {
       return nil
