@@ -124,9 +124,9 @@ public final class LSMReplicaStore: ReplicaStore {
 
   private func present() throws(ReplicaStoreFailure) -> LSMSnapshot {
     do {
-      return LSMSnapshot(try store.snapshot())
+      return LSMSnapshot(try store.snapshot(), of: self)
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw failure(error)
     }
   }
 
@@ -187,8 +187,13 @@ extension ReplicaStoreFailure {
 /// A snapshot of the storage engine, read as objects.
 final class LSMSnapshot: ReplicaSnapshot {
   private let snapshot: Snapshot
+  /// Where damage is noted that a scan comes upon.
+  private let store: LSMReplicaStore
 
-  init(_ snapshot: Snapshot) { self.snapshot = snapshot }
+  init(_ snapshot: Snapshot, of store: LSMReplicaStore) {
+    self.snapshot = snapshot
+    self.store = store
+  }
 
   func scan(
     _ partition: PartitionID, after key: ObjectKey?, limit: Int, byteLimit: Int
@@ -222,7 +227,7 @@ final class LSMSnapshot: ReplicaSnapshot {
         return true
       }
     } catch {
-      throw ReplicaStoreFailure(error)
+      throw store.failure(error)
     }
     if let misshapen { throw ReplicaStoreFailure(misshapenKey: misshapen) }
     return scan

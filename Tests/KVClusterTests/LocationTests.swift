@@ -89,6 +89,7 @@ import Testing
     cluster.kill(2)
     cluster.nodes[2].version = PeerProtocol.latest
     cluster.start(2)
+    cluster.run(for: 2)
     let isSettled5 = cluster.run(for: 20) { $0.isSettled(3) }
     #expect(isSettled5)
     let reply = cluster.ask(0, .locate(cluster.name(0), at: "r"))

@@ -154,7 +154,7 @@ extension SettingKind {
     where byteCount != 0 && byteCount % scale == 0 {
       return "\(byteCount / scale)\(unit)"
     }
-    return "\(byteCount)"
+    return "\(byteCount)B"
   }
 
   static func text(_ endpoint: Endpoint?) -> String {
