@@ -231,7 +231,7 @@ extension Shard {
     _ entries: [ReplicaScan.Entry], of request: EntropyRequest, from: Address
   ) {
     var answer = EntropyAnswer.refused(.notPrimary)
-    var sequence = store.sequences.synced
+    var sequence: UInt64?
     if writeRefusal() != nil {
       answer = .refused(.busy)
     } else if view.ring.owner(of: request.partition) == address.node {
@@ -244,8 +244,8 @@ extension Shard {
         answer = .refused(.storage)
       }
     }
-    send(
-      .entropy(.reply(Self.reply(to: request, answer))), to: from, whenSynced: sequence)
+    let reply = PeerMessage.entropy(.reply(Self.reply(to: request, answer)))
+    if let sequence { send(reply, to: from, whenSynced: sequence) } else { send(reply, to: from) }
   }
 
   private static func reply(to request: EntropyRequest, _ answer: EntropyAnswer) -> EntropyReply {

@@ -48,6 +48,19 @@ import Testing
     #expect(run.writes.count == 2)
   }
 
+  @Test func `with sync_on_write=one the coordinator's own flush is awaited`() throws {
+    var run = try start { $0.syncOnWrite = .one }
+    run.reply(1, .stored)
+    run.reply(2, .stored)
+    #expect(run.answers.isEmpty)
+    run.reply(0, .stored)
+    #expect(run.answers == [nil])
+    var refused = try start { $0.syncOnWrite = .one }
+    refused.reply(1, .stored)
+    refused.reply(0, .refused(.storage("full")))
+    #expect(refused.answers == [.storage("full")])
+  }
+
   @Test func `W and DW of the bucket are awaited: section 1-4 w dw`() throws {
     var run = try start()
     run.reply(0, .stored)

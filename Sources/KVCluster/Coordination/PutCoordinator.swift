@@ -168,9 +168,13 @@ extension PutCoordinator {
     let durable = partitions { $0.state == .stored }
     let primaries = partitions { $0.state == .stored && $0.replica.role == .primary }
     let nodes = Set(copies.filter { $0.state == .stored }.map(\.replica.node)).count
-    if receipts >= plan.w, durable >= plan.dw, primaries >= plan.pw, nodes >= plan.nodeConfirms {
+    let isFlushed = plan.syncOnWrite != .one || copies[0].state == .stored
+    if receipts >= plan.w, durable >= plan.dw, primaries >= plan.pw, nodes >= plan.nodeConfirms,
+      isFlushed
+    {
       return answer(nil, into: &actions)
     }
+    if plan.syncOnWrite == .one, let ownRefusal { return answer(ownRefusal, into: &actions) }
     let possible = partitions { $0.state != .refused }
     let possiblePrimaries = partitions { $0.state != .refused && $0.replica.role == .primary }
     let possibleNodes = Set(copies.filter { $0.state != .refused }.map(\.replica.node)).count

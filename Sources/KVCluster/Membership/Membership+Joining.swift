@@ -11,6 +11,8 @@ struct JoinAttempt: Sendable {
   var deadline: Instant
   /// When to ask again.
   var nextRequest: Instant
+  /// The properties of the cluster, as far as they have come.
+  var properties = PropertyTable()
 }
 
 /// Becoming a member: the newcomer's side and the cluster's.
@@ -19,7 +21,13 @@ struct JoinAttempt: Sendable {
 /// newcomer            any member          claimant
 ///    │ joinRequest ──────▶│ joinRequest ──────▶│  stages the join
 ///    │◀────────────────────────── ring ────────│
+///    │ propertySummary ───────────────────────▶│
+///    │◀──────────────────────── properties ────│
+///    │ joinRequest ...                         │
 /// ```
+///
+/// The newcomer becomes a member once it has the properties too: one that has lost its disk owns
+/// partitions already, and would take writes by the rules of buckets without properties.
 extension Membership {
   // MARK: The newcomer
 
@@ -65,19 +73,35 @@ extension Membership {
     case .joinRequest(let member, let ringSize):
       receiveJoinRequest(member, ringSize: ringSize)
     case .joinRefused(let reason): finishJoin(.refused(reason))
-    case .ring(let theirs): receiveForeign(theirs, from: sender)
+    case .ring(let theirs): receiveForeign(theirs, message.propertyDigest, from: sender)
+    case .propertySummary(let stamps):
+      guard let newcomer = state.member(sender), joinAttempt == nil else { return }
+      let newer = properties.compare(stamps).newer
+      if !newer.isEmpty { send(.properties(newer), to: newcomer.endpoint) }
+    case .properties(let entries): receiveForeign(entries)
     case .notJoined: dropNewcomer(sender)
     case .ping, .greeting, .facts, .pingRequest, .ringRequest:
       // Their ring lists this node, or they would not ask. Not while a join is under way: then the
       // ring that makes it true may just be behind the ping.
       if joinAttempt == nil { send(.notJoined, to: sender) }
-    case .pong, .targetAnswered, .propertySummary, .propertyRequest, .properties, .adminRequest,
-      .adminReply, .location:
-      break
+    case .pong, .targetAnswered, .propertyRequest, .adminRequest, .adminReply, .location: break
     }
   }
 
-  private mutating func receiveForeign(_ theirs: RingState, from sender: NodeID) {
+  /// Properties of the cluster to join.
+  private mutating func receiveForeign(_ entries: [PropertyEntry]) {
+    guard joinAttempt != nil else { return }
+    var isNew = false
+    for entry in entries where joinAttempt?.properties.merge(entry) == true { isNew = true }
+    guard isNew else { return }
+    // The answer, the ring once more, tells whether these are all.
+    joinAttempt?.nextRequest = now.instant
+    continueJoin()
+  }
+
+  private mutating func receiveForeign(
+    _ theirs: RingState, _ propertyDigest: UInt64, from sender: NodeID
+  ) {
     guard theirs.member(local) != nil, let member = theirs.member(sender) else { return }
     guard let attempt = joinAttempt else {
       send(.notJoined, to: member.endpoint)
@@ -88,8 +112,12 @@ extension Membership {
         .refused("Failed: \(member.name) has a different ring_creation_size"))
       return
     }
+    guard attempt.properties.digest == propertyDigest || version(of: sender) < 2 else {
+      return send(
+        .propertySummary(attempt.properties.entries.map(\.stamp)), to: member.endpoint)
+    }
     // The cluster's properties replace those of the lone node, as its ring does.
-    properties = PropertyTable()
+    properties = attempt.properties
     adopt(theirs)
     let target = theirs.members.first { $0.endpoint == attempt.endpoint } ?? member
     finishJoin(

@@ -58,6 +58,9 @@ extension Vnodes {
 
   /// One stretch of a partition, searched for tombstones whose contents were all written at `time`
   /// or before, and for objects whose clocks have more than `width` actors.
+  ///
+  /// A time that is still to come tells of a coordinator whose clock was ahead, and nothing of age:
+  /// such a tombstone is not waited for.
   public func tombstones(
     in partition: PartitionID, after cursor: ObjectKey?, limit: Int, writtenBy time: WallClock,
     orWiderThan width: (BucketID) -> Int
@@ -67,7 +70,9 @@ extension Vnodes {
     var keys: [ObjectKey] = []
     for entry in scan.entries {
       let object = try decode(head: entry.encoded, in: partition)
-      let isDue = object.siblings.allSatisfy { $0.content.lastModified <= time }
+      let isDue = object.siblings.map(\.content.lastModified).allSatisfy {
+        $0 <= time || $0 > wallClock
+      }
       if object.isDeleted ? isDue : object.clock.entries.count > width(entry.key.bucket) {
         keys.append(entry.key)
       }

@@ -219,7 +219,7 @@ extension Simulation {
       request.names += names
       guard isFinal else { return true }
       if !hasMoved { try checkSettled(request.names) }
-    case (.settling, .stored), (.settling, .propertiesStored): break
+    case (.settling, .stored), (.settling, .propertiesStored), (.settling, .object): break
     case (.readProperties, .properties), (.readProperties, .propertiesStored): break
     case (.changeProperties(let number), .propertiesStored):
       propertyHistory.acknowledge(number, at: world.time)

@@ -34,6 +34,7 @@ extension Simulation {
 
   /// Holds a listing of the settled keys against what was written.
   mutating func checkSettled(_ names: [Bytes]) throws(SimulationFailure) {
+    guard !hasEmptied else { return }
     world.probes.count("sim: listing held against settled keys")
     func texts(_ names: [Bytes]) -> [String] {
       names.map { String(decoding: $0, as: UTF8.self) }.sorted()
@@ -76,6 +77,7 @@ extension Simulation {
   /// before the drop, by the coordinator's clock, may be left.
   mutating func dropSettledKeys() throws(SimulationFailure) {
     guard hasSettled else { return }
+    if hasEmptied { try repairSettledKeys() }
     let done = try ask(.dropBucket(Self.settledBucket), .settling)
     let isGone = try wait(upTo: 60 * Self.second) { !$0.holdsDroppedKeys() }
     let listing = try ask(
@@ -90,6 +92,24 @@ extension Simulation {
           + "of the dropped ones on disk there is " + (isGone ? "nothing" : "something")
           + (done.failure.map { ", \($0)" } ?? ""))
     }
+  }
+
+  /// Gives every primary its replicas of the settled keys again, by reading them.
+  private mutating func repairSettledKeys() throws(SimulationFailure) {
+    var options = GetOptions()
+    options.r = .all
+    options.pr = .all
+    options.timeout = Self.calmTimeout
+    for index in 0..<Self.settledCount {
+      let name = ObjectKey(bucket: Self.settledBucket, key: Self.settledName(index))
+      let done = try ask(.get(name, options), .settling)
+      if let failure = done.failure {
+        throw SimulationFailure(
+          checker: .availability,
+          explanation: "a get of \(Describe.name(name)) from a whole cluster: \(failure)")
+      }
+    }
+    try advance(to: world.time + 3 * Self.second)
   }
 
   private mutating func holdsDroppedKeys() -> Bool {

@@ -94,5 +94,6 @@ extension Simulation {
       throw SimulationFailure(
         checker: .ring, explanation: "n\(node) lost its disk and is not taken back")
     }
+    try waitForAgreement(upTo: 60 * Self.second)
   }
 }

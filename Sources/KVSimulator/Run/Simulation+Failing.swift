@@ -17,6 +17,7 @@ extension Simulation {
     switch change {
     case .remove: world.nodes[node].state = .departed
     case .emptied:
+      hasEmptied = true
       world.nodes[node].fileSystem = CrashableFileSystem()
       world.boot(node)
       membership.joining = node
