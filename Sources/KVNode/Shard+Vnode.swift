@@ -83,8 +83,9 @@ extension Shard {
 
   /// Lists a page for as long as the partition is this node's.
   ///
-  /// What moves away is removed here bit by bit, and a listing of the rest would not be complete. A node
-  /// that has left and is alone owns all of its own ring, but that is nothing to those it has left.
+  /// What moves away is removed here bit by bit, and a listing of the rest would not be complete. A
+  /// node that has left and is alone owns all of its own ring, but that is nothing to those it has
+  /// left.
   mutating func serveList(_ request: ListRequest, from: Address) {
     guard runs(request.partition), let vnodes, phase == .serving || phase == .stopping else {
       return
@@ -94,7 +95,10 @@ extension Shard {
       result: .failure(.insufficientVnodes(need: 1, got: 0)))
     let isOwner = view.ring.owner(of: request.partition) == address.node
     if isOwner, view.member(from.node) != nil {
-      reply.result = vnodes.list(request, ringSize: view.ring.size)
+      reply.result =
+        isConsistent(request.scope.bucket)
+        ? vnodes.listRegisters(request, ringSize: view.ring.size)
+        : vnodes.list(request, ringSize: view.ring.size)
     } else {
       probe("listing refused by a former owner")
     }

@@ -34,6 +34,9 @@ extension PeerMessage {
     case .transferCompleted(let transfer): transfer.encode(into: &writer)
     case .transferProgress(let rows): writer.write(list: rows) { $1.encode(into: &$0) }
     case .drained, .stopNow: break
+    case .consensus(let message, let cluster):
+      writer.write(fixed: cluster)
+      message.encode(into: &writer)
     }
     return writer.bytes
   }
@@ -71,6 +74,9 @@ extension PeerMessage {
         })
     case 18: self = .drained
     case 19: self = .stopNow
+    case ConsensusMessage.tags:
+      let cluster: UInt64 = try reader.readFixed()
+      self = .consensus(try ConsensusMessage(tag: tag, decoding: &reader), cluster: cluster)
     case HandoffMessage.tags:
       self = .handoffMessage(try HandoffMessage(tag: tag, decoding: &reader))
     case ReapMessage.tags: self = .reap(try ReapMessage(tag: tag, decoding: &reader))
@@ -101,6 +107,7 @@ extension PeerMessage {
     case .transferProgress: 17
     case .drained: 18
     case .stopNow: 19
+    case .consensus(let message, _): message.tag
     case .reap(let message): message.tag
     }
   }

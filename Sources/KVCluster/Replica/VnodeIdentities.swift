@@ -3,18 +3,20 @@ public import KVModel
 
 /// The identities under which the vnodes of one shard count their events.
 ///
-/// An identity follows from the store's instance (drawn with the epoch), the partition, the partition's
-/// generation and the shard's epoch. A vnode that cannot know its latest counter of a key, because a
-/// crash may have taken it or a handoff removed the object, must not count on under the old
-/// identity: two different events would share a dot and one would be lost in a merge.
+/// An identity follows from the store's instance (drawn with the epoch), the partition, the
+/// partition's generation and the shard's epoch. A vnode that cannot know its latest counter of a
+/// key, because a crash may have taken it or a handoff removed the object, must not count on under
+/// the old identity: two different events would share a dot and one would be lost in a merge.
 ///
-/// Where an object goes although all that its vnode counted of it is known (it was reaped, expired or
-/// dropped), the vnode keeps its identity and counts on above a *floor*, the highest count it has given
-/// to any such object: its events stay unique without another entry in every version vector.
+/// Where an object goes although all that its vnode counted of it is known (it was reaped, expired
+/// or dropped), the vnode keeps its identity and counts on above a *floor*, the highest count it
+/// has given to any such object: its events stay unique without another entry in every version
+/// vector.
 ///
 /// **Invariants**: 1. the epoch is durable before any event is counted under it; 2. a generation is
-/// increased in the batch that removes objects which others may know more of; 3. the floor is raised in
-/// the batch that removes objects otherwise, for expiring ones in the batch that stores them.
+/// increased in the batch that removes objects which others may know more of; 3. the floor is
+/// raised in the batch that removes objects otherwise, for expiring ones in the batch that stores
+/// them.
 public struct VnodeIdentities: Sendable {
   private var instance: UInt64
   private var epoch: UInt64
@@ -52,6 +54,11 @@ public struct VnodeIdentities: Sendable {
         .metadata(epochName, encoded(next.epoch)),
       ]
     )
+  }
+
+  /// True when vnodes have served from the store before.
+  public static func areStored(in store: any ReplicaStore) throws(ReplicaStoreFailure) -> Bool {
+    try number(instanceName, in: store) != nil
   }
 
   private init(instance: UInt64, epoch: UInt64) {
@@ -101,8 +108,8 @@ public struct VnodeIdentities: Sendable {
     return floor.count
   }
 
-  /// Lets the vnode of `partition` count on above `count`; nil when it does already, else the change,
-  /// which belongs in the batch that makes the vnode forget.
+  /// Lets the vnode of `partition` count on above `count`; nil when it does already, else the
+  /// change, which belongs in the batch that makes the vnode forget.
   public mutating func raiseFloor(
     of partition: PartitionID, to count: UInt64, in store: any ReplicaStore
   ) throws(ReplicaStoreFailure) -> ReplicaChange? {
@@ -115,7 +122,8 @@ public struct VnodeIdentities: Sendable {
     return .metadata(Self.floorName(partition), writer.bytes)
   }
 
-  /// Reads the floors again when they are next needed: a batch that would have raised one has failed.
+  /// Reads the floors again when they are next needed: a batch that would have raised one has
+  /// failed.
   mutating func forgetFloors() { floors = [:] }
 
   private static func floorName(_ partition: PartitionID) -> String {

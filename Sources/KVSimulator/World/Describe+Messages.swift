@@ -31,6 +31,7 @@ extension Describe {
     case .handoffReceipt(let receipt): return "\(receipt)"
     case .handoffMessage(let message): return Self.text(of: message)
     case .setProperties(let change): return "set properties of \(change.bucket)"
+    case .consensus(let message, _): return "\(message)"
     default: return "\(message)"
     }
   }

@@ -68,9 +68,11 @@ struct RunSettings {
     rarePaths = []
     network = Self.drawNetwork(&random)
     store = Self.drawStoreOptions(&random)
+    if workload == .conditional { clientCount = [5, 15, 50][random.below(3)] }
     if workload == .handoff { drawHandoff(&random) }
     if workload.changesMembership {
-      isMixed = random.chance(0.3)
+      // The first release knows no consensus.
+      isMixed = random.chance(0.3) && workload != .conditional
       // A cluster with locations refuses the first release.
       locationCount = !isMixed && random.chance(0.4) ? 2 + random.below(2) : 0
     }
@@ -198,6 +200,8 @@ struct ShardTuning {
     configuration.handoffInterval = handoffInterval
     configuration.handoff = handoff
     configuration.requestLimit = requestLimit
+    configuration.roundTimeout = probeInterval
+    configuration.seatRecoveryDelay = probeInterval * 20
     configuration.siblingLimit = siblingLimit
     configuration.deleteMode = deleteMode
     configuration.listPageLimit = listPageLimit
