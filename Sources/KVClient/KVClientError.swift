@@ -102,7 +102,7 @@ public struct KVClientError: Error, Hashable, Sendable, CustomStringConvertible 
       (.quorumUnsatisfied, false)
     case .nValViolation, .quorumViolation: (.invalidQuorum, false)
     case .matchFound: (.matchFound, false)
-    case .modified: (.modified, false)
+    case .modified, .failed: (.modified, false)
     case .notFound: (.notFound, false)
     case .unknownBucketType: (.unknownBucketType, false)
     case .tooLarge: (.tooLarge, false)
@@ -111,7 +111,8 @@ public struct KVClientError: Error, Hashable, Sendable, CustomStringConvertible 
     }
   }
 
-  /// True when the request has certainly not been performed and another node, or a moment, may help.
+  /// True when the request has certainly not been performed and another node, or a moment, may
+  /// help.
   var mayBeRetriedElsewhere: Bool {
     guard !isAmbiguous else { return false }
     return [.overload, .unavailable, .connectionFailed].contains(code)

@@ -1,5 +1,6 @@
 import KVBase
 import KVCluster
+import KVModel
 
 /// What a shard's clock can call for.
 enum Deadline: Hashable {
@@ -19,6 +20,10 @@ enum Deadline: Hashable {
   case listPage(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
+  /// A round on a register, its successor or the client's answer is due.
+  case consensus(OperationID)
+  /// A write that waits for others of its key has waited for too long.
+  case consensusQueue(ObjectKey)
   /// The answer to a handoff's message is due.
   case handoff(PartitionID, OperationID, number: UInt32)
   /// A handoff that sent too fast may go on.

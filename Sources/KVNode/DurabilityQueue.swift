@@ -6,6 +6,8 @@ struct DurabilityQueue {
   enum Waiting {
     /// The shard's new epoch may be used.
     case epoch
+    /// The disk is known to be of the view's cluster.
+    case seats
     /// The message may be sent.
     case message(PeerMessage, to: Address)
     /// The message may be sent to a node known by its endpoint only.

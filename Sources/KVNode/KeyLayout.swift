@@ -6,17 +6,20 @@ import KVModel
 ///
 /// ```
 /// object    u16 partition | escaped type | escaped bucket | key
+/// register  FF FD | u16 partition | escaped type | escaped bucket | key
 /// grave     FF FE | u16 partition | escaped type | escaped bucket | key
 /// metadata  FF FF | name
 /// escaped   each 00 as 00 FF, then 00 01 as the end
 /// ```
 ///
-/// The order of the keys is that of (partition, type, bucket, key), so a partition is one range and a
-/// bucket within it another. No partition number reaches FF00.
+/// The order of the keys is that of (partition, type, bucket, key), so a partition is one range and
+/// a bucket within it another. No partition number reaches FF00.
 ///
 /// **On disk**: Docs/Formats.md.
 enum KeyLayout {
   private static let metadataPrefix: Bytes = [0xFF, 0xFF]
+  /// The prefix of all registers.
+  static let registerPrefix: Bytes = [0xFF, 0xFD]
   /// The prefix of all graves.
   static let gravePrefix: Bytes = [0xFF, 0xFE]
 
@@ -50,10 +53,29 @@ enum KeyLayout {
   /// The smallest key that follows `key`.
   static func successor(of key: Bytes) -> Bytes { key + [0] }
 
-  /// The partition of an object's key; nil for graves and metadata.
+  /// The partition of an object's key; nil for registers, graves and metadata.
   static func partition(of key: Bytes) -> PartitionID? {
     guard key.count >= 2, key[0] < 0xFF else { return nil }
     return PartitionID(Int(key[0]) << 8 | Int(key[1]))
+  }
+
+  /// The store's key of a register.
+  static func registerKey(_ key: ObjectKey, _ partition: PartitionID) -> Bytes {
+    registerPrefix + objectKey(key, partition)
+  }
+
+  /// The range of a partition's registers, or of those of one bucket.
+  static func registerRange(
+    _ partition: PartitionID, _ bucket: BucketID?
+  ) -> (lower: Bytes, upper: Bytes) {
+    let range = range(partition, bucket)
+    return (registerPrefix + range.lower, registerPrefix + range.upper)
+  }
+
+  /// The name behind a register's key; nil when it is none.
+  static func objectKey(decodingRegister bytes: Bytes) -> ObjectKey? {
+    guard bytes.starts(with: registerPrefix) else { return nil }
+    return objectKey(decoding: Bytes(bytes.dropFirst(registerPrefix.count)))
   }
 
   /// The name behind an object's key; nil when it is none.

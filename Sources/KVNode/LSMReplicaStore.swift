@@ -5,8 +5,8 @@ public import KVStorage
 
 /// The replica store of a shard over the storage engine: the one place that knows both.
 ///
-/// **Concurrency**: used by the shard's owner alone; the ``Store`` itself may be synced from another
-/// thread at the same time.
+/// **Concurrency**: used by the shard's owner alone; the ``Store`` itself may be synced from
+/// another thread at the same time.
 public final class LSMReplicaStore: ReplicaStore {
   /// The storage engine underneath, for whoever syncs, compacts and closes it.
   public let store: Store
@@ -176,7 +176,7 @@ extension ReplicaStoreFailure {
     self.init(code: error.code.rawValue, description: error.description)
   }
 
-  fileprivate init(misshapenKey key: Bytes) {
+  init(misshapenKey key: Bytes) {
     self.init(
       code: ClusterError.Code.malformedKey.rawValue,
       description: "a stored key of \(key.count) bytes is none"

@@ -5,8 +5,9 @@ import KVStorage
 /// Getting over a full disk without a restart.
 ///
 /// A flush that fails for want of space loses nothing: the engine keeps what it could not write and
-/// tries again. So the shard refuses writes, asks for the flush at each tick, and takes writes again
-/// once everything is durable. After any other failure only a restart tells what the disk holds.
+/// tries again. So the shard refuses writes, asks for the flush at each tick, and takes writes
+/// again once everything is durable. After any other failure only a restart tells what the disk
+/// holds.
 extension Shard {
   private var isDiskFull: Bool { storeFailure?.code == StorageError.Code.diskFull.rawValue }
 
@@ -26,7 +27,7 @@ extension Shard {
       unsavedMembership = nil
       persistMembership(bytes)
     }
-    if phase == .starting, !isEpochDurable {
+    if phase == .starting {
       isEpochDurable = true
       serveIfReady()
     }

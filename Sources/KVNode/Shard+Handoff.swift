@@ -81,6 +81,7 @@ extension Shard {
             from: local, to: receiver, objects: 0, bytes: 0, isActive: false))
       }
     }
+    rows += seatRows()
     send(.transferProgress(rows), to: Address(node: address.node, shard: .membership))
   }
 

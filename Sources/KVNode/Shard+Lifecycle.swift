@@ -62,6 +62,7 @@ extension Shard {
     // A driver may give the same seed to every life; replies must not reach the wrong one.
     nextOperation = StableHash.mix(nextOperation ^ now.wallClock.microseconds) >> 1
     do {
+      try startSeats(wasUsed: try VnodeIdentities.areStored(in: store))
       let restored = try VnodeIdentities.restore(
         from: store, random: random.next(), startedCleanly: configuration.startedCleanly)
       var vnodes = Vnodes(
@@ -75,7 +76,11 @@ extension Shard {
         probe("epoch bump")
         durability.wait(.epoch, for: try store.apply(restored.changes))
       }
-      if configuration.shard == .membership, viewNumber == 0 { try restoreMembership() }
+      if configuration.shard == .membership, viewNumber == 0 {
+        try restoreMembership()
+      } else {
+        viewChangedForSeats()
+      }
     } catch {
       storeFailure = error as? ReplicaStoreFailure
       return log(.error, "the shard cannot start: \(error)")
@@ -99,7 +104,7 @@ extension Shard {
 
   /// Serves from now on if the epoch is durable and the view known, first what has waited.
   mutating func serveIfReady() {
-    guard phase == .starting, isEpochDurable, viewNumber > 0 else { return }
+    guard phase == .starting, isEpochDurable, areSeatsReady, viewNumber > 0 else { return }
     phase = .serving
     startEntropy()
     stepMembership(.start)
@@ -185,11 +190,13 @@ extension Shard {
         sendView(to: Address(node: address.node, shard: ShardIndex(index)), after: 0)
       }
     }
+    viewChangedForSeats()
     guard phase == .serving || phase == .stopping else { return }
     viewChangedForEntropy()
     viewChangedForGets()
     viewChangedForPuts()
     viewChangedForListings()
+    viewChangedForConsensus()
     viewChangedForHandoffs()
   }
 
@@ -218,6 +225,7 @@ extension Shard {
   // MARK: Durability
 
   mutating func synced(through sequence: UInt64) {
+    consensus.synced(through: sequence)
     for waiting in durability.release(through: sequence) { perform(waiting) }
     resumeAfterFullDisk(through: sequence)
   }
@@ -226,6 +234,8 @@ extension Shard {
     switch waiting {
     case .epoch:
       isEpochDurable = true
+      serveIfReady()
+    case .seats:
       serveIfReady()
     case .message(let message, let target): send(message, to: target)
     case .messageToEndpoint(let message, let endpoint):
@@ -255,7 +265,7 @@ extension Shard {
       send(.handoffReceipt(receipt), to: target)
     case .message(.handoffMessage(let message), let target):
       send(.handoffMessage(message.refused), to: target)
-    case .message, .messageToEndpoint, .epoch: break
+    case .message, .messageToEndpoint, .epoch, .seats: break
     }
   }
 
@@ -272,6 +282,7 @@ extension Shard {
       syncRequested = store.sequences.applied
       outbox.append(.sync(through: syncRequested))
     }
+    tickSeats()
     handOff()
     sweepTombstones()
     continueDrops()

@@ -74,17 +74,24 @@ extension Shard {
           origin: .client(asker.request, isDelete: asker.isDelete), partition: replica.partition,
           key: key, context: context, content: content, options: options, deadline: deadline))
     }
-    let operation = newOperation()
     var left = options
     left.timeout = deadline - now.instant
-    counters.forwards += 1
-    forwards[operation] = ForwardOperation(
-      request: asker.request, isDelete: asker.isDelete, target: target, deadline: deadline)
-    deadlines.add(.forward(operation), at: deadline)
-    let forwarded = ForwardedPut(
-      operation: operation, partition: replica.partition, key: key, context: context,
+    let put = ForwardedPut(
+      operation: newOperation(), partition: replica.partition, key: key, context: context,
       content: content, options: left)
-    send(.forward(forwarded), to: target)
+    forward(put, to: target, for: asker.request, isDelete: asker.isDelete, until: deadline)
+  }
+
+  /// Has another shard coordinate a client's PUT.
+  mutating func forward(
+    _ put: ForwardedPut, to target: Address, for request: RequestID, isDelete: Bool,
+    until deadline: Instant
+  ) {
+    counters.forwards += 1
+    forwards[put.operation] = ForwardOperation(
+      request: request, isDelete: isDelete, target: target, deadline: deadline)
+    deadlines.add(.forward(put.operation), at: deadline)
+    send(.forward(put), to: target)
   }
 
   /// The vnode that coordinates: this shard's primary, another of this node, any, then a fallback.
@@ -151,6 +158,7 @@ extension Shard {
 
   /// Checks the condition if there is one, then writes.
   private mutating func begin(_ task: PutTask) {
+    if isConsistent(task.key.bucket) { return propose(task) }
     guard task.options.ifNoneMatch || task.options.ifNotModified else { return perform(task) }
     var options = GetOptions()
     options.nVal = task.options.nVal
@@ -312,7 +320,7 @@ extension Shard {
   }
 
   /// Tells whoever asked for a PUT how it ended.
-  private mutating func finish(_ origin: PutTask.Origin, _ result: Result<Bytes, RequestFailure>) {
+  mutating func finish(_ origin: PutTask.Origin, _ result: Result<Bytes, RequestFailure>) {
     switch origin {
     case .client(let id, let isDelete):
       switch result {

@@ -8,6 +8,7 @@ extension Shard {
     precondition(!clients.contains(id), "request \(id.rawValue) is already under way")
     clients.insert(id)
     if let refusal = refusal(of: request) { return reply(id, .failure(refusal)) }
+    if startConsensus(request, id) { return }
     switch request {
     case .get(let key, let options): get(key, options, id)
     case .put(let key, let context, let content, let options):
@@ -69,12 +70,27 @@ extension Shard {
   mutating func change(
     _ bucket: BucketID, _ properties: BucketProperties?, _ id: RequestID
   ) {
+    if let refusal = refusal(of: properties, for: bucket) {
+      return reply(id, .failure(refusal))
+    }
     let operation = newOperation()
     propertyChanges[operation] = id
     deadlines.add(.properties(operation), at: deadline(nil))
     let change = PropertiesChange(
       operation: operation, bucket: bucket, properties: properties)
     send(.setProperties(change), to: Address(node: address.node, shard: .membership))
+  }
+
+  /// Whether a bucket is consistent, and with how many acceptors, is settled with its type.
+  private func refusal(
+    of properties: BucketProperties?, for bucket: BucketID
+  ) -> RequestFailure? {
+    let isNewType = bucket.name.isEmpty && !view.knowsType(bucket.type)
+    guard let properties, !isNewType else { return nil }
+    let present = view.properties(of: bucket)
+    if properties.isConsistent != present.isConsistent { return .failed }
+    guard present.isConsistent, properties.nVal != present.nVal else { return nil }
+    return .nValViolation(properties.nVal)
   }
 
   /// Shard 0: changes the properties; the answer follows the view that shows them.

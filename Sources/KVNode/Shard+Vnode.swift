@@ -95,7 +95,10 @@ extension Shard {
       result: .failure(.insufficientVnodes(need: 1, got: 0)))
     let isOwner = view.ring.owner(of: request.partition) == address.node
     if isOwner, view.member(from.node) != nil {
-      reply.result = vnodes.list(request, ringSize: view.ring.size)
+      reply.result =
+        isConsistent(request.scope.bucket)
+        ? vnodes.listRegisters(request, ringSize: view.ring.size)
+        : vnodes.list(request, ringSize: view.ring.size)
     } else {
       probe("listing refused by a former owner")
     }

@@ -4,16 +4,16 @@ import KVModel
 
 /// One shard of a node: a mini-node with its own partitions, store and coordinators.
 ///
-/// Shard 0 also runs membership for its node and tells the other shards of every new view. The shard
-/// owns the state machines of KVCluster and dispatches: each event and each peer message has one line
-/// in a switch and one method in an extension file.
+/// Shard 0 also runs membership for its node and tells the other shards of every new view. The
+/// shard owns the state machines of KVCluster and dispatches: each event and each peer message has
+/// one line in a switch and one method in an extension file.
 ///
 /// **Invariants**: 1. every client request gets exactly one final reply; 2. nothing is acknowledged
-/// before it is as durable as was asked; 3. nothing is served before the shard's epoch is durable and
-/// its view is known.
+/// before it is as durable as was asked; 3. nothing is served before the shard's epoch is durable
+/// and its view is known.
 ///
-/// **Concurrency**: one owner calls ``step(_:at:into:)`` with one event after the other and performs
-/// the effects in order.
+/// **Concurrency**: one owner calls ``step(_:at:into:)`` with one event after the other and
+/// performs the effects in order.
 public struct Shard {
   /// Where a shard is in its life.
   enum Phase {
@@ -83,6 +83,7 @@ public struct Shard {
   var entropy: EntropyState
   /// What each node was last heard to speak; no entry means the earliest protocol.
   var peerVersions: [NodeID: UInt16] = [:]
+  var consensus = ConsensusState()
 
   var reapQueue = ReapQueue()
   var reaps: [OperationID: ReapOperation] = [:]
@@ -121,8 +122,8 @@ public struct Shard {
     }
   }
 
-  /// Transfers whose every object this shard, the sender, has found at the next owner; for tests and
-  /// the simulator.
+  /// Transfers whose every object this shard, the sender, has found at the next owner; for tests
+  /// and the simulator.
   package var finishedTransfers: Set<PendingTransfer> { handoffs.completed }
 
   /// The invariants of what the shard keeps, checked in full; for tests and the simulator.
@@ -189,6 +190,7 @@ public struct Shard {
     case .drained: takeDrained(from: from)
     case .stopNow: stopNow()
     case .entropy(let message): takeEntropy(message, from: from)
+    case .consensus(let message, let cluster): dispatch(message, of: cluster, from: from)
     }
   }
 
@@ -242,6 +244,8 @@ public struct Shard {
       case .listing(let operation): listingDue(operation)
       case .listPage(let operation): listPageDue(operation)
       case .properties(let operation): propertiesDue(operation)
+      case .consensus(let operation): consensusDue(operation)
+      case .consensusQueue(let key): consensusQueueDue(key)
       case .handoff(let partition, let operation, let number):
         answerDue(partition, operation, number: number)
       case .handoffPause(let partition, let operation): resume(partition, operation)
@@ -295,7 +299,7 @@ extension Shard {
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + listPages.count
       + propertyChanges.count + handoffs.active.count * handoffs.limits.windowCount + reaps.count
-      + entropy.exchanges.count + entropy.folds.count
+      + entropy.exchanges.count + entropy.folds.count + consensus.proposals.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
@@ -308,6 +312,8 @@ extension Shard {
     case .listing(let operation): listings[operation] != nil
     case .listPage(let operation): listPages[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
+    case .consensus(let operation): consensus.proposals[operation] != nil
+    case .consensusQueue(let key): consensus.waiting[key] != nil
     case .handoff(let partition, let operation, let number):
       handoffs.sender(of: partition, operation)?.isWaiting(for: number) ?? false
     case .handoffPause(let partition, let operation):
@@ -322,6 +328,7 @@ extension Shard {
     result.requestsActive = clients.count
     result.handoffsActive = handoffs.active.count
     result.hintsPending = pendingHints()
+    result.seatsMissing = missingSeats
     return result
   }
 }
@@ -334,7 +341,7 @@ extension PeerMessage {
       .transferProgress, .drained, .stopNow, .handoffMessage(.limits):
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .handoff, .handoffReceipt, .handoffMessage, .reap:
+      .listReply, .handoff, .handoffReceipt, .handoffMessage, .reap, .consensus:
       false
     case .entropy(let message): message.isWithinNode
     }

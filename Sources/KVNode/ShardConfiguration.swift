@@ -54,6 +54,10 @@ public struct ShardConfiguration: Sendable {
   public var gossipInterval: Duration = .seconds(1)
   /// How often a shard looks for partitions that must be handed off.
   public var handoffInterval: Duration = .seconds(1)
+  /// How long a round on a register waits for votes; each lost one doubles it, up to 4 s.
+  public var roundTimeout: Duration = .milliseconds(500)
+  /// How long an owner waits for the seat of its partition before it makes the seat anew.
+  public var seatRecoveryDelay: Duration = .seconds(30)
   /// How much may be under way in handoffs, and how fast.
   public var handoff = HandoffLimits()
   /// How often a shard compares one of its vnodes with another replica.

@@ -42,6 +42,22 @@ public struct ShardStatistics: Hashable, Sendable {
   public var entropyRepairs = 0
   /// Messages that could not be decoded.
   public var undecodableMessages = 0
+  /// GETs of keys in consistent buckets.
+  public var consistentGets = 0
+  /// Of those, GETs decided by one round trip that wrote nothing.
+  public var consistentFastGets = 0
+  /// PUTs and deletes of keys in consistent buckets that this shard proposed.
+  public var consistentPuts = 0
+  /// Rounds of prepare and accept begun here.
+  public var consensusRounds = 0
+  /// Rounds that were lost and followed by a pause.
+  public var consensusRetries = 0
+  /// Votes cast by acceptors of this shard.
+  public var votes = 0
+  /// Votes not cast because the seat is elsewhere.
+  public var votesWithheld = 0
+  /// Seats made anew here because the old ones were lost.
+  public var seatsRecovered = 0
   /// Tombstones that rounds started here have removed everywhere.
   public var tombstonesReaped = 0
   /// Objects that rounds started here have freed of actors that count no more.
@@ -54,6 +70,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var requestsActive = 0
   /// Objects in partitions that another node owns; 0 exactly when all are drained.
   public var hintsPending = 0
+  /// Partitions of this shard whose seats are not here, so that it cannot vote for them.
+  public var seatsMissing = 0
   /// Handoffs being sent now.
   public var handoffsActive = 0
 
@@ -75,8 +93,13 @@ public struct ShardStatistics: Hashable, Sendable {
       ("undecodableMessages", undecodableMessages), ("tombstonesReaped", tombstonesReaped),
       ("reapsDeferred", reapsDeferred), ("clocksTrimmed", clocksTrimmed),
       ("limitWarnings", limitWarnings),
+      ("consistentGets", consistentGets),
+      ("consistentFastGets", consistentFastGets), ("consistentPuts", consistentPuts),
+      ("consensusRounds", consensusRounds), ("consensusRetries", consensusRetries),
+      ("votes", votes), ("votesWithheld", votesWithheld), ("seatsRecovered", seatsRecovered),
       ("requestsActive", requestsActive),
       ("hintsPending", hintsPending), ("handoffsActive", handoffsActive),
+      ("seatsMissing", seatsMissing),
     ]
   }
 }

@@ -14,7 +14,8 @@ package enum FailureContext: Hashable, Sendable {
 extension RequestFailure {
   /// The text of the error response.
   ///
-  /// **Source**: reference section 1.3 and the recorded exchanges; clients compare these byte for byte.
+  /// **Source**: reference section 1.3 and the recorded exchanges; clients compare these byte for
+  /// byte.
   package func text(for context: FailureContext = .object) -> String {
     switch self {
     case .timeout: "timeout"
@@ -33,6 +34,7 @@ extension RequestFailure {
     case .matchFound: "match_found"
     case .modified: "modified"
     case .notFound: "notfound"
+    case .failed: "failed"
     case .unknownBucketType(let type): Self.unknownType(type, context)
     case .tooLarge(let what): "{too_large,\(ErlangText.quoted(what))}"
     case .storage(let what): "{storage_error,\(ErlangText.quoted(what))}"
@@ -72,6 +74,7 @@ extension RequestFailure {
   private static let plain: [String: RequestFailure] = [
     "timeout": .timeout, "overload": .overload, "all_nodes_down": .allNodesDown,
     "match_found": .matchFound, "modified": .modified, "notfound": .notFound,
+    "failed": .failed,
     "no_type": .unknownBucketType([]),
   ]
 

@@ -27,6 +27,7 @@ import Testing
       name: "n@h", endpoint: Endpoint(host: "h", port: 1),
       clientEndpoint: Endpoint(host: "h", port: 2), shardCount: 2, status: .valid)
     var view = ClusterView(local: member, ringSize: 8)
+    view.cluster = 77
     view.version = 7
     view.transfers = [PendingTransfer(partition: partition, from: member.id, to: member.id)]
     view.unavailable = [NodeID(rawValue: 3)]
@@ -42,7 +43,7 @@ import Testing
       .nodeConfirmsUnsatisfied(need: 2, got: 1), .insufficientNodes(need: 2, got: 1),
       .insufficientVnodes(need: 2, got: 1), .nValViolation(4),
       .quorumViolation(option: "r", value: 9), .allNodesDown, .matchFound, .modified, .notFound,
-      .unknownBucketType([1]), .tooLarge("x"), .storage("y"),
+      .unknownBucketType([1]), .tooLarge("x"), .storage("y"), .failed,
     ]
     var messages: [PeerMessage] = [
       .membership([1, 2, 3]), .view(view, number: 4), .viewRequest(after: 3),
@@ -125,6 +126,7 @@ import Testing
     messages += failures.map {
       .forwardReply(ForwardReply(operation: operation, result: .failure($0)))
     }
+    messages += consensusMessages(operation, encoded).map { .consensus($0, cluster: 7) }
     return messages
   }()
 
@@ -190,6 +192,47 @@ import Testing
             operation: operation, number: 4, partition: partition, group: group, signature: 8,
             question: $0))
       } + answers.map { .reply(EntropyReply(operation: operation, number: 4, answer: $0)) }
+  }
+
+  private static func consensusMessages(
+    _ operation: OperationID, _ encoded: Bytes
+  ) -> [ConsensusMessage] {
+    let partition = PartitionID(11)
+    let ballot = Ballot(counter: 5, actor: 6)
+    let value = RegisterValue(object: encoded, recent: [7, 8])
+    let mark = SeatMark(partition: partition, generation: 2)
+    let stage = SeatStage(partition: partition, generation: 2, hop: 3)
+    let entry = ReplicaScan.Entry(key: key, encoded: encoded)
+    let catchUp = CatchUpRequest(
+      partition: partition, neighbour: PartitionID(12), generation: 2, instance: 9, cursor: key)
+    let steps: [RegisterRequest.Step] = [
+      .query(byteLimit: 99), .prepare, .accept(value, quorum: [mark]),
+    ]
+    let votes: [RegisterVote.Outcome] = [
+      .granted(accepted: ballot, value: value), .granted(accepted: .zero, value: nil),
+      .refused(promised: ballot), .absent,
+    ]
+    let catchUps: [CatchUpReply.Outcome] = [
+      .ready(fence: 3), .refused(fence: 4), .absent, .page([entry], next: key),
+      .page([], next: nil),
+    ]
+    return steps.map {
+      .request(
+        RegisterRequest(
+          operation: operation, partition: partition, key: key, n: 3, ballot: ballot, step: $0))
+    }
+      + votes.map {
+        .vote(
+          RegisterVote(
+            operation: operation, partition: partition, phase: .prepare, ballot: ballot,
+            outcome: $0, generation: 2, fences: [mark]))
+      }
+      + [
+        .offer(stage), .claim(stage, instance: 9),
+        .batch(SeatBatch(stage: stage, instance: 9, number: 4, entries: [entry])),
+        .batchReceipt(stage, instance: 9, number: 4),
+        .grant(stage, instance: 9, fences: [mark]), .settled(stage), .catchUp(catchUp),
+      ] + catchUps.map { .catchUpReply(CatchUpReply(request: catchUp, outcome: $0)) }
   }
 
   @Test func `every message survives its encoding`() throws {

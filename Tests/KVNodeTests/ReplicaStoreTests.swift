@@ -18,6 +18,7 @@ final class ModelReplicaStore: ReplicaStore {
 
   private var entries: [Entry] = []
   private var values: [String: Bytes] = [:]
+  fileprivate(set) var registerEntries: [RegisterChange] = []
   private var graves: [ObjectKey: [PartitionID: Bytes]] = [:]
   private(set) var sequences: (applied: UInt64, synced: UInt64) = (0, 0)
 
@@ -197,5 +198,34 @@ extension ModelReplicaStore: ReplicaSnapshot {
     #expect(real.sequences.synced < sequence)
     try real.store.sync(through: SequenceNumber(sequence))
     #expect(real.sequences.synced >= sequence)
+  }
+}
+
+extension ModelReplicaStore {
+  func register(_ key: ObjectKey, in partition: PartitionID) -> Bytes? {
+    registerEntries.first { $0.partition == partition && $0.key == key }?.encoded
+  }
+
+  func apply(registers changes: [RegisterChange]) -> UInt64 {
+    for change in changes {
+      registerEntries.removeAll { $0.partition == change.partition && $0.key == change.key }
+      if change.encoded != nil { registerEntries.append(change) }
+    }
+    registerEntries.sort { ($0.partition, $0.key) < ($1.partition, $1.key) }
+    return apply([])
+  }
+
+  func registers(
+    of partition: PartitionID, bucket: BucketID?, after key: ObjectKey?, limit: Int,
+    byteLimit: Int
+  ) -> ReplicaScan {
+    let all = registerEntries.filter { entry in
+      entry.partition == partition && bucket.map { entry.key.bucket == $0 } ?? true
+        && key.map { $0 < entry.key } ?? true
+    }
+    let page = all.prefix(limit).map {
+      ReplicaScan.Entry(key: $0.key, encoded: $0.encoded ?? [])
+    }
+    return ReplicaScan(entries: page, isComplete: all.count <= limit)
   }
 }

@@ -44,6 +44,8 @@ final class TestCluster {
   /// While true, no flush comes to an end.
   var holdsFlushes = false
   var configure: (inout ShardConfiguration) -> Void = { _ in }
+  /// What is done to a store before its shard starts on it.
+  var prepare: (LSMReplicaStore, ClusterView) throws -> Void = { _, _ in }
   var clock: UInt64 = 1_000_000_000
   /// The peer protocol that each node speaks.
   lazy var versions = names.map { _ in PeerProtocol.latest }
@@ -106,6 +108,7 @@ final class TestCluster {
       var local = view
       local.local = self.node(node)
       let replicas = LSMReplicaStore(store: store)
+      if generations[address] == nil { try prepare(replicas, local) }
       stores[address] = replicas
       shards[address] = Shard(configuration: configuration, store: replicas, fixedView: local)
       generations[address, default: 0] += 1

@@ -104,5 +104,13 @@ import Testing
     #expect(problem { $0.writeOnce = true } != nil)
     #expect(problem { $0.writeOnce = false } == nil)
     #expect(problem { $0.consistent = true } != nil)
+    var strong = BucketProperties(untyped: false)
+    strong.isConsistent = true
+    #expect(strong[opaque: Bytes("consistent".utf8)] == Bytes("true".utf8))
+    #expect(problem(strong, untyped: false) { $0.nVal = 3 } == nil)
+    #expect(
+      problem(strong, untyped: false) { $0.nVal = 5 }
+        == "Invalid bucket properties: [{n_val,"
+        + "\"n_val cannot be modified for existing consistent type\"}]")
   }
 }

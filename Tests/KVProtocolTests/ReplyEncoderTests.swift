@@ -110,6 +110,7 @@ import Testing
     (.nValViolation(3), "{n_val_violation,3}"),
     (.quorumViolation(option: "pw", value: 9), "{pw_val_violation,9}"),
     (.allNodesDown, "all_nodes_down"), (.matchFound, "match_found"), (.modified, "modified"),
+    (.failed, "failed"),
     (.notFound, "notfound"), (.unknownBucketType([]), "no_type"),
     (.tooLarge("60 MB"), "{too_large,\"60 MB\"}"), (.storage("disk"), "{storage_error,\"disk\"}"),
   ])

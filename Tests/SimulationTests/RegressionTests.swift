@@ -4,8 +4,8 @@ import Testing
 /// Seeds that once found a bug, with its story.
 ///
 /// A seed's run changes whenever the simulator or the
-/// code under it draws differently, so a seed is a memory of the bug, not a proof against it; where a
-/// bug can be told in a few steps, a unit test does that too.
+/// code under it draws differently, so a seed is a memory of the bug, not a proof against it; where
+/// a bug can be told in a few steps, a unit test does that too.
 @Suite struct RegressionTests {
   struct Story: CustomTestStringConvertible {
     var seed: UInt64
@@ -34,6 +34,12 @@ import Testing
     Story(
       seed: 2015, workload: .mixed,
       testDescription: "a node that had left acknowledged changes of properties"),
+    Story(
+      seed: 17, workload: .conditional,
+      testDescription: "two seats whose holder was cut off waited for each other for ever"),
+    Story(
+      seed: 60, workload: .conditional,
+      testDescription: "a seat made anew took the founder's generation, which voids nothing"),
     Story(
       seed: 1, workload: .writes, faults: [.fullDisk],
       testDescription: "a shard whose disk had been full took no more writes"),

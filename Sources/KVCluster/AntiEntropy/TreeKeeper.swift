@@ -100,6 +100,24 @@ public final class TreeKeeper: ReplicaStore {
     for part in damage.parts { rebuild(part.partition) }
   }
 
+  /// See ``RegisterStore``; registers are not compared by trees.
+  public func register(
+    _ key: ObjectKey, in partition: PartitionID
+  ) throws(ReplicaStoreFailure) -> Bytes? { try store.register(key, in: partition) }
+
+  /// See ``RegisterStore``.
+  public func apply(registers changes: [RegisterChange]) throws(ReplicaStoreFailure) -> UInt64 {
+    try store.apply(registers: changes)
+  }
+
+  /// See ``RegisterStore``.
+  public func registers(
+    of partition: PartitionID, bucket: BucketID?, after key: ObjectKey?, limit: Int, byteLimit: Int
+  ) throws(ReplicaStoreFailure) -> ReplicaScan {
+    try store.registers(
+      of: partition, bucket: bucket, after: key, limit: limit, byteLimit: byteLimit)
+  }
+
   /// Applies all changes at once, to the store and to the trees.
   public func apply(_ changes: [ReplicaChange]) throws(ReplicaStoreFailure) -> UInt64 {
     let prepared = prepare(changes)

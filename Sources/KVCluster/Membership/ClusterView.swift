@@ -73,6 +73,8 @@ public struct PendingTransfer: Hashable, Sendable {
 public struct ClusterView: Sendable, Hashable {
   /// This node.
   public var local: NodeID
+  /// Distinguishes the cluster from every other, also from this node's own past ones.
+  public var cluster: UInt64
   /// Increases with every change of ring or membership that all members must see.
   public var version: UInt64
   /// Who owns what.
@@ -103,6 +105,7 @@ public struct ClusterView: Sendable, Hashable {
   /// The view of a node that knows only itself.
   public init(local member: Member, ringSize: Int) {
     local = member.id
+    cluster = 0
     version = 0
     ring = Ring(size: ringSize, owner: member.id)
     transfers = []

@@ -195,6 +195,7 @@ public struct Membership: Sendable {
 
   private func makeView() -> ClusterView {
     var view = view
+    view.cluster = state.clusterID
     view.version = state.version.term << 32 | state.version.number
     view.ring = Ring(owners: state.owners)
     view.transfers = state.transfers

@@ -6,6 +6,7 @@ extension ClusterView {
   /// Appends the whole view.
   public func encode(into writer: inout ByteWriter) {
     writer.write(fixed: local.rawValue)
+    writer.write(fixed: cluster)
     writer.write(varint: version)
     ring.encode(into: &writer)
     writer.write(list: transfers) { $1.encode(into: &$0) }
@@ -21,6 +22,7 @@ extension ClusterView {
   /// Reads what ``encode(into:)`` wrote.
   public init(decoding reader: inout ByteReader) throws(DecodingFailure) {
     let local = NodeID(rawValue: try reader.readFixed())
+    let cluster = try reader.readFixed(UInt64.self)
     let version = try reader.readVarint()
     let ring = try Ring(decoding: &reader)
     let transfers = try reader.readList(minimumBytes: 17) { (r) throws(DecodingFailure) in
@@ -34,6 +36,7 @@ extension ClusterView {
       throw reader.failure(expected: "the local node among the members")
     }
     self.init(local: first, ringSize: ring.size)
+    self.cluster = cluster
     self.version = version
     self.ring = ring
     self.transfers = transfers

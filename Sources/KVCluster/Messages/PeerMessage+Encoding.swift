@@ -35,6 +35,9 @@ extension PeerMessage {
     case .transferProgress(let rows): writer.write(list: rows) { $1.encode(into: &$0) }
     case .drained, .stopNow: break
     case .entropy(let message): message.encode(into: &writer)
+    case .consensus(let message, let cluster):
+      writer.write(fixed: cluster)
+      message.encode(into: &writer)
     }
     return writer.bytes
   }
@@ -72,6 +75,9 @@ extension PeerMessage {
         })
     case 18: self = .drained
     case 19: self = .stopNow
+    case ConsensusMessage.tags:
+      let cluster: UInt64 = try reader.readFixed()
+      self = .consensus(try ConsensusMessage(tag: tag, decoding: &reader), cluster: cluster)
     case HandoffMessage.tags:
       self = .handoffMessage(try HandoffMessage(tag: tag, decoding: &reader))
     case EntropyMessage.tags:
@@ -105,6 +111,7 @@ extension PeerMessage {
     case .drained: 18
     case .stopNow: 19
     case .entropy(let message): message.tag
+    case .consensus(let message, _): message.tag
     case .reap(let message): message.tag
     }
   }

@@ -3,7 +3,8 @@ public import KVModel
 
 /// Names an operation at the shard that started it; replies carry it back.
 ///
-/// 0 wants no reply. A shard's numbers start at random, so a reply meant for an earlier life names nothing.
+/// 0 wants no reply. A shard's numbers start at random, so a reply meant for an earlier life names
+/// nothing.
 public struct OperationID: Hashable, Comparable, Sendable {
   /// The operation of messages that want no reply.
   public static let none = OperationID(rawValue: 0)
@@ -66,6 +67,8 @@ public enum PeerMessage: Hashable, Sendable {
   case stopNow
   /// Between the vnodes of one group: anti-entropy.
   case entropy(EntropyMessage)
+  /// About registers, whose writes are decided by consensus in the given cluster.
+  case consensus(ConsensusMessage, cluster: UInt64)
 }
 
 /// Asks a vnode what it holds.

@@ -20,7 +20,7 @@ public struct ReplicaStoreFailure: Error, Hashable, Sendable, CustomStringConver
 /// Calls are synchronous and made by the shard alone. A write is visible at once and durable when
 /// the shard is told that its sequence is synced: the shard asks for that by an effect, so that one
 /// flush serves all writes that wait.
-public protocol ReplicaStore: AnyObject {
+public protocol ReplicaStore: RegisterStore {
   /// The encoded object of `key` in `partition`, nil when there is none.
   func object(_ key: ObjectKey, in partition: PartitionID) throws(ReplicaStoreFailure) -> Bytes?
 
@@ -44,8 +44,8 @@ public protocol ReplicaStore: AnyObject {
     headsOnly: Bool
   ) throws(ReplicaStoreFailure) -> ReplicaScan
 
-  /// The store as it is now, for reading a partition that changes meanwhile; disk space stays in use
-  /// while it is kept.
+  /// The store as it is now, for reading a partition that changes meanwhile; disk space stays in
+  /// use while it is kept.
   func snapshot() throws(ReplicaStoreFailure) -> any ReplicaSnapshot
 
   /// About how many objects the partition holds, replaced versions included, without reading them.
@@ -111,7 +111,8 @@ public struct ReplicaDamage: Hashable, Sendable {
 
 /// A store as it was at one moment.
 public protocol ReplicaSnapshot: AnyObject {
-  /// Whole objects of `partition`, as ``ReplicaStore/scan(_:bucket:after:limit:byteLimit:headsOnly:)``.
+  /// Whole objects of `partition`, as
+  /// ``ReplicaStore/scan(_:bucket:after:limit:byteLimit:headsOnly:)``.
   func scan(
     _ partition: PartitionID, after key: ObjectKey?, limit: Int, byteLimit: Int
   ) throws(ReplicaStoreFailure) -> ReplicaScan
@@ -123,7 +124,8 @@ public enum ReplicaChange: Hashable, Sendable {
   /// (since 1970) on, when there is one.
   case put(
     ObjectKey, PartitionID, encoded: Bytes, headByteCount: Int, expiry: UInt64? = nil)
-  /// Remove the object and remember the encoded clock of what it had seen until the second `expiry`.
+  /// Remove the object and remember the encoded clock of what it had seen until the second
+  /// `expiry`.
   case bury(ObjectKey, PartitionID, clock: Bytes, expiry: UInt64)
   /// The same without removing the object.
   case remember(ObjectKey, PartitionID, clock: Bytes, expiry: UInt64)

@@ -56,6 +56,11 @@ public struct VnodeIdentities: Sendable {
     )
   }
 
+  /// True when vnodes have served from the store before.
+  public static func areStored(in store: any ReplicaStore) throws(ReplicaStoreFailure) -> Bool {
+    try number(instanceName, in: store) != nil
+  }
+
   private init(instance: UInt64, epoch: UInt64) {
     self.instance = instance
     self.epoch = epoch

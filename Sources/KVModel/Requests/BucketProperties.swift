@@ -59,6 +59,22 @@ public struct BucketProperties: Hashable, Sendable {
   /// Properties that are stored and returned unchanged, by their name, sorted.
   public var opaque: [Pair] = []
 
+  /// Whether writes are decided by consensus among the primaries and reads see the latest one.
+  ///
+  /// Settled when the bucket's type is created, like ``nVal`` then.
+  public var isConsistent: Bool {
+    get { opaque.contains { $0.key == Self.consistentName && $0.value == Self.isTrue } }
+    set {
+      opaque.removeAll { $0.key == Self.consistentName }
+      opaque.append(Pair(key: Self.consistentName, value: newValue ? Self.isTrue : Self.isFalse))
+      opaque.sort()
+    }
+  }
+
+  private static let consistentName = Bytes("consistent".utf8)
+  private static let isTrue = Bytes("true".utf8)
+  private static let isFalse = Bytes("false".utf8)
+
   /// The defaults of an untyped bucket, or of a bucket of another type.
   public init(untyped: Bool = true) { allowMult = !untyped }
 }

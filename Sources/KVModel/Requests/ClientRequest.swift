@@ -169,6 +169,8 @@ public enum RequestFailure: Error, Hashable, Sendable {
   case modified
   /// Conditional PUT: there is nothing.
   case notFound
+  /// Write in a consistent bucket: the context is not the present clock. Nothing was done.
+  case failed
   /// The bucket type does not exist or is not active.
   case unknownBucketType(Bytes)
   /// The object would exceed a limit; the text says which.

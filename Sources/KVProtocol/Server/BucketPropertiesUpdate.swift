@@ -145,6 +145,9 @@ extension BucketPropertiesUpdate {
     {
       problems.append("{consistent,\"cannot update consistent property\"}")
     }
+    if present.isConsistent, message.hasNVal, Int(message.nVal) != present.nVal {
+      problems.append("{n_val,\"n_val cannot be modified for existing consistent type\"}")
+    }
     let isWriteOnce = present.flag(OpaqueProperty.writeOnce) ?? false
     if message.hasWriteOnce, message.writeOnce != isWriteOnce {
       problems.append(

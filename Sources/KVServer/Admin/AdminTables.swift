@@ -96,10 +96,11 @@ package enum AdminTables {
     let active = status.transfers.filter(\.active)
     if active.isEmpty { return lines(text + ["No transfers active"]) }
     text += ["", "Active Transfers:"]
+    let types = ["ownership": "ownership_transfer", "seat": "seat_transfer"]
     for transfer in active {
       text += [
         "",
-        "transfer type: \(transfer.kind == "ownership" ? "ownership_transfer" : "hinted_handoff")",
+        "transfer type: \(types[transfer.kind] ?? "hinted_handoff")",
         "partition: \(transfer.partition)", "from: \(transfer.from)", "to: \(transfer.to)",
         "objects transferred: \(transfer.objects) of about \(transfer.totalObjects ?? 0)",
         "bytes transferred: \(transfer.bytes)", "bytes per second: \(transfer.bytesPerSecond ?? 0)",

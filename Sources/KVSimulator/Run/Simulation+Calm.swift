@@ -34,6 +34,9 @@ extension Simulation {
     }
     try waitForAgreement(upTo: 120 * Self.second)
     try waitForHome(upTo: 120 * Self.second)
+    guard try wait(upTo: 120 * Self.second, until: { $0.missingSeats() == nil }) else {
+      throw SimulationFailure(checker: .hints, explanation: missingSeats() ?? "seats are missing")
+    }
   }
 
   private mutating func waitForHome(upTo duration: UInt64) throws(SimulationFailure) {
@@ -60,6 +63,7 @@ extension Simulation {
         present.append(name.key)
       }
     }
+    try checkRegisters()
     try checkListing(present)
     try checkProperties()
     try dropSettledKeys()

@@ -11,6 +11,7 @@ extension Simulation {
       planNext(client)
       return
     }
+    if workload == .conditional { return sendConditional(client, to: place) }
     let key = clients[client].random.below(hotKeyCount)
     let mix = workload.mix
     let weights = [
@@ -40,7 +41,10 @@ extension Simulation {
   }
 
   private mutating func planNext(_ client: Int) {
-    let pause = UInt64(clients[client].random.below(Int(settings.thinkTime)))
+    let pause =
+      workload == .conditional
+      ? conditionalPause(&clients[client].random)
+      : UInt64(clients[client].random.below(Int(settings.thinkTime)))
     world.plan(.client(client), after: pause)
   }
 
@@ -50,7 +54,7 @@ extension Simulation {
 
   // MARK: Sending
 
-  private mutating func submit(
+  mutating func submit(
     _ request: ClientRequest, _ kind: PendingRequest.Kind, client: Int, timeout: Duration?,
     to place: ShardPlace
   ) {
@@ -203,6 +207,8 @@ extension Simulation {
       try takeObject(object, key, primaryCount, request)
       proceed(request.client, key, intent)
       return true
+    case (.register(let number), _):
+      guard isFinal, try takeRegister(number, reply, request.client) else { return false }
     case (.put(let number), .stored(let object)):
       history.end(number, .acknowledged, at: world.time)
       if !object.isEmpty { try takeBody(object, number, request.client) }
@@ -270,7 +276,7 @@ extension Simulation {
   /// True when the failure says that nothing was done.
   private static func isRefusal(_ failure: RequestFailure) -> Bool {
     switch failure {
-    case .overload, .nValViolation, .quorumViolation, .matchFound, .modified, .notFound,
+    case .overload, .nValViolation, .quorumViolation, .matchFound, .modified, .notFound, .failed,
       .unknownBucketType, .tooLarge:
       true
     default: false
@@ -298,6 +304,7 @@ extension Simulation {
   private mutating func giveUp(_ request: PendingRequest) {
     switch request.kind {
     case .put(let number), .delete(let number): history.end(number, .unknown, at: world.time)
+    case .register(let number): registers.end(number, .unknown, at: world.time)
     case .get, .listing, .settling, .settledListing, .readProperties, .changeProperties: break
     }
     if let client = request.client { planNext(client) }

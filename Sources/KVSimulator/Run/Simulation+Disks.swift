@@ -4,12 +4,14 @@ import KVNode
 
 /// Nodes that forget what they had made durable, and what an operator does about it.
 ///
-/// One node of a run at most forgets: then a write that two primaries had made durable must survive,
-/// and ``History`` demands it of those alone.
+/// One node of a run at most forgets: then a write that two primaries had made durable must
+/// survive, and ``History`` demands it of those alone.
 extension Simulation {
   /// A disk rots or is lost, if the run may survive that.
   mutating func destroy(_ kind: FaultKind) {
-    guard let victim = diskVictim() else { return }
+    guard let victim = diskVictim(), workload != .conditional || maySeatsBeLost(victim, kind) else {
+      return
+    }
     diskLoser = victim
     history.lostDiskCount = 1
     world.probes.count("sim: fault \(kind)")

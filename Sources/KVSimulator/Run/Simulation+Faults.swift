@@ -13,7 +13,7 @@ extension Simulation {
     }
     planFault()
     for path in settings.rarePaths { world.probes.count("sim: rare path \(path)") }
-    if workload.changesMembership { world.plan(.membership, after: Self.second) }
+    if changesMembership { world.plan(.membership, after: Self.second) }
     try advance(to: world.time + settings.duration)
     isOpen = false
     isStormy = false

@@ -3,8 +3,8 @@ import KVCluster
 import KVModel
 import KVNode
 
-/// The beginning of a run: single nodes become a cluster by the commands an operator would give, and
-/// the buckets get their properties.
+/// The beginning of a run: single nodes become a cluster by the commands an operator would give,
+/// and the buckets get their properties.
 extension Simulation {
   static let second: UInt64 = 1_000_000_000
   static let siblingsBucket = BucketID(name: Bytes("siblings".utf8))
@@ -46,7 +46,8 @@ extension Simulation {
     newest.allowMult = false
     var last = newest
     last.lastWriteWins = true
-    return [
+    let strong = workload == .conditional ? [(Self.strongType, strongProperties)] : []
+    return strong + [
       (Self.settledBucket, siblings), (Self.siblingsBucket, siblings), (Self.newestBucket, newest),
       (Self.lastWriteBucket, last),
     ]

@@ -43,6 +43,7 @@ public struct Simulation {
   var clients: [Client] = []
   var history: History
   var propertyHistory = PropertyHistory()
+  var registers = RegisterHistory()
   var pending: [RequestID: PendingRequest] = [:]
   /// The simulation's own requests that have been answered and not looked at.
   var finished: [RequestID: PendingRequest] = [:]

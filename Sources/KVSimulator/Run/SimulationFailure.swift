@@ -28,6 +28,10 @@ public enum Checker: String, Sendable, CaseIterable {
   case replies = "one final reply each"
   /// A whole cluster answers.
   case availability = "a whole cluster answers"
+  /// What clients were told of a consistent key, one register could have told.
+  case linearizability = "registers are linearizable"
+  /// Of several clients that race for one step of a consistent key one wins at most.
+  case singleWinner = "one winner"
   /// Listings are complete when nothing changes.
   case listing = "listings are complete"
   /// Nothing is left of a bucket that was dropped.

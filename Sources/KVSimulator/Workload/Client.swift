@@ -12,6 +12,14 @@ struct Client {
     var covered: WriteSet
   }
 
+  /// What a client has read of a register.
+  struct HeldRegister {
+    /// The context to send with a write.
+    var context: VersionVector
+    /// The operation that wrote what was there.
+    var number: Int
+  }
+
   /// What the client will do with the answer to a read.
   enum Intent: Equatable {
     /// Only look.
@@ -26,6 +34,8 @@ struct Client {
   var random: SeededRandom
   /// What it has read, by key; it may be long outdated.
   var held: [Int: Held] = [:]
+  /// What it has read of registers, by key.
+  var registers: [Int: HeldRegister] = [:]
 
   init(random: SeededRandom) { self.random = random }
 

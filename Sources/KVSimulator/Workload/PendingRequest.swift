@@ -11,6 +11,8 @@ struct PendingRequest {
     case put(Int)
     /// A delete, by its number in the history.
     case delete(Int)
+    /// An operation on a register, by its number.
+    case register(Int)
     /// A listing of keys or of buckets.
     case listing(isOfKeys: Bool)
     /// The write of a key that is never changed afterwards.

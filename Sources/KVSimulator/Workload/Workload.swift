@@ -25,6 +25,8 @@ public enum Workload: String, Sendable, CaseIterable {
   case entropy
   /// A little of everything.
   case mixed
+  /// Many clients race for the keys of a consistent bucket.
+  case conditional
 
   /// The workload of a run that names none: each as likely as the other, but for costly ones.
   static func draw(_ random: inout SeededRandom) -> Workload {
@@ -35,14 +37,17 @@ public enum Workload: String, Sendable, CaseIterable {
 
   /// True when nodes join and leave during the run.
   var changesMembership: Bool {
-    self == .membership || self == .handoff || self == .crowd || self == .mixed
+    switch self {
+    case .membership, .handoff, .crowd, .mixed, .conditional: true
+    default: false
+    }
   }
 
   /// True when the cluster is large.
   var isCrowded: Bool { self == .crowd }
 
   /// True when a node may forget what it had made durable.
-  var losesDisks: Bool { self == .disks }
+  var losesDisks: Bool { self == .disks || self == .conditional }
 
   /// How often each kind of request is chosen, relative to the others.
   var mix: RequestMix {
@@ -54,6 +59,7 @@ public enum Workload: String, Sendable, CaseIterable {
     case .registers: (mix.gets, mix.puts, mix.updates) = (3, 1, 8)
     case .deletes: (mix.gets, mix.puts, mix.deletes) = (3, 6, 4)
     case .properties: (mix.gets, mix.puts, mix.properties) = (1, 2, 8)
+    case .conditional: break
     case .listing: (mix.puts, mix.deletes, mix.listings) = (6, 1, 4)
     case .entropy: (mix.puts, mix.deletes) = (8, 2)
     case .mixed:

@@ -32,6 +32,7 @@ extension Describe {
     case .handoffMessage(let message): return Self.text(of: message)
     case .setProperties(let change): return "set properties of \(change.bucket)"
     case .entropy(let message): return Self.text(of: message)
+    case .consensus(let message, _): return "\(message)"
     default: return "\(message)"
     }
   }

@@ -68,5 +68,9 @@ struct FaultSettings {
     for kind in FaultKind.allCases where random.chance(kind.losesData ? 0.7 : share) {
       if workload.losesDisks || !kind.losesData { kinds.append(kind) }
     }
+    // Half of these runs keep their disks, and may change members instead.
+    if workload == .conditional, interval < 2_000_000_000 || longest > 4_000_000_000 {
+      kinds.removeAll(where: \.losesData)
+    }
   }
 }

@@ -70,9 +70,11 @@ struct RunSettings {
     store = Self.drawStoreOptions(&random)
     shard.entropy = EntropyTuning(workload: workload, random: &random)
     if workload == .entropy { keyCount = 10 + random.below(60) }
+    if workload == .conditional { clientCount = [5, 15, 50][random.below(3)] }
     if workload == .handoff { drawHandoff(&random) }
     if workload.changesMembership {
-      isMixed = random.chance(0.3)
+      // The first release knows no consensus.
+      isMixed = random.chance(0.3) && workload != .conditional
       // A cluster with locations refuses the first release.
       locationCount = !isMixed && random.chance(0.4) ? 2 + random.below(2) : 0
     }
@@ -201,6 +203,8 @@ struct ShardTuning {
     configuration.handoffInterval = handoffInterval
     configuration.handoff = handoff
     configuration.requestLimit = requestLimit
+    configuration.roundTimeout = probeInterval
+    configuration.seatRecoveryDelay = probeInterval * 20
     configuration.siblingLimit = siblingLimit
     entropy.apply(to: &configuration)
     configuration.deleteMode = deleteMode
