@@ -49,6 +49,18 @@ import Testing
     Story(
       seed: 381, workload: .writes,
       testDescription: "a recovery named a segment whose footer was not on disk yet"),
+    Story(
+      seed: 49, workload: .crowd,
+      testDescription: "a member that had lost its disk wrote without the properties of buckets"),
+    Story(
+      seed: 74, workload: .listing,
+      testDescription: "a put was acknowledged before the one flush it had asked for"),
+    Story(
+      seed: 91, workload: .entropy,
+      testDescription: "a refused repair waited for the disk out of its turn"),
+    Story(
+      seed: 285, workload: .disks,
+      testDescription: "a burial forgot the events of trimmed clocks"),
   ]
 
   @Test(arguments: stories)

@@ -93,11 +93,7 @@ extension EntropyExchange {
         if damage != nil || listed.mustPull, let encoded = now.encoded {
           pulled.append(ReplicaScan.Entry(key: listed.key, encoded: encoded))
         }
-        // What was deleted here for good has a grave, before which an older copy vanishes.
-        let hasGrave = try trees.grave(of: listed.key, in: partition) != nil
-        if hasGrave || (damage == nil && listed.mustPush) {
-          pushed.append(listed.key)
-        }
+        if try mustPush(listed, trees) { pushed.append(listed.key) }
       } catch {
         return actions.append(.finished(.refused(.storage)))
       }
@@ -117,6 +113,19 @@ extension EntropyExchange {
     guard damage == nil else { return true }
     let own = try trees.hash(of: listed.key, in: partition)
     return own != now.hash && own == listed.own?.hash && now.hash == listed.other?.hash
+  }
+
+  /// True when the other side lacks what this one holds of a listed key.
+  private func mustPush(
+    _ listed: Difference, _ trees: TreeKeeper
+  ) throws(ReplicaStoreFailure) -> Bool {
+    // What was deleted here for good has a grave, before which an older copy vanishes. Graves may lie
+    // in what is damaged, and are then lost with it.
+    guard damage == nil else {
+      return (try? trees.grave(of: listed.key, in: partition)).flatMap { $0 } != nil
+    }
+    if listed.mustPush { return true }
+    return try trees.grave(of: listed.key, in: partition) != nil
   }
 
   /// The objects that were missing here are stored; so many of them changed anything.

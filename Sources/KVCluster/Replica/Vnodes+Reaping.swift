@@ -36,7 +36,7 @@ extension Vnodes {
     var highest: UInt64 = 0
     let actor = try identities.identity(of: partition, in: store)
     for item in items where try verdict(on: item, in: partition, isPrimary: true) == .same {
-      changes.append(burial(of: item.key, in: partition, item.clock))
+      changes.append(try burial(of: item.key, in: partition, item.clock))
       highest = max(highest, item.clock[actor])
     }
     guard !changes.isEmpty else { return (0, store.sequences.applied) }
@@ -100,10 +100,15 @@ extension Vnodes {
   }
 
   /// The change that leaves only a grave of `key`.
+  ///
+  /// What has been remembered of the key stays so, its trimmed events above all: unless they are so
+  /// many that a clock with them would soon be full.
   func burial(
     of key: ObjectKey, in partition: PartitionID, _ clock: VersionVector
-  ) -> ReplicaChange {
-    let memory = memory(of: clock)
+  ) throws(ReplicaStoreFailure) -> ReplicaChange {
+    let merged = try buried(key, in: partition)?.clock.merging(clock) ?? clock
+    let isShort = merged.entries.count <= VersionVector.entryLimit / 2
+    let memory = memory(of: isShort ? merged : clock)
     return .bury(key, partition, clock: memory.clock, expiry: memory.expiry)
   }
 

@@ -361,7 +361,7 @@ extension Vnodes {
     }
     // What is dead by its bucket's rules needs no grave: the rules keep it away.
     if stored.encoded == nil, (held > 0 && !isBuried) || object.isEmpty { return (bytes, [], nil) }
-    var changes = [burial(of: key, in: partition, object.clock)]
+    var changes = [try burial(of: key, in: partition, object.clock)]
     let actor = try identities.identity(of: partition, in: store)
     if let raised = try identities.raiseFloor(
       of: partition, to: stored.object.clock[actor], in: store)

@@ -226,7 +226,9 @@ struct History {
       let delete = writes[candidate]
       guard delete.isDelete, delete.outcome != .refused else { return false }
       if delete.seen.contains(number) { return true }
-      return delete.readsBefore && writes[number].start < delete.end ?? .max
+      // One that was given up may go on after its end.
+      let end = delete.outcome == .acknowledged ? delete.end : nil
+      return delete.readsBefore && writes[number].start <= end ?? .max
     }
   }
 

@@ -57,10 +57,14 @@ extension Simulation {
   private mutating func waitForReplicas() throws(SimulationFailure) {
     let lifetime = settings.shard.entropy.treeLifetime.wholeNanoseconds
     let limit = 2 * lifetime + 3 * cycle + 60 * Self.second
-    guard try wait(upTo: limit, every: Self.second, until: { $0.divergence() == nil }) else {
+    let areEqual = try wait(upTo: limit, every: Self.second) {
+      $0.divergence() == nil && !$0.world.hasDamage()
+    }
+    guard areEqual else {
       throw SimulationFailure(
         checker: .entropy,
-        explanation: "after \(limit / Self.second) s without a read: \(divergence() ?? "")")
+        explanation: "after \(limit / Self.second) s without a read: "
+          + (divergence() ?? "damage is left"))
     }
   }
 

@@ -14,10 +14,10 @@ extension Simulation {
     guard change == .down || isCovered(node) else { return false }
     world.crash(node, losesPower: change != .down || random.chance(0.5))
     membership.failing = node
+    if change != .down { hasLostReplicas = true }
     switch change {
     case .remove: world.nodes[node].state = .departed
     case .emptied:
-      hasEmptied = true
       world.nodes[node].fileSystem = CrashableFileSystem()
       world.boot(node)
       membership.joining = node

@@ -63,9 +63,9 @@ public struct Simulation {
   var hasMoved = false
   /// True when the keys that are never changed have been written everywhere.
   var hasSettled = false
-  /// True when a member has joined again with an empty disk: until its replicas are repaired, a
-  /// listing that asks it misses keys.
-  var hasEmptied = false
+  /// True when a member has gone for good, or has joined again with an empty disk: until the replicas
+  /// that were there are repaired, a listing misses keys.
+  var hasLostReplicas = false
   var membership = MembershipScript()
   /// The node whose disk has failed, or may fail.
   var diskLoser: Int?

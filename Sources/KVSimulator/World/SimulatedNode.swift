@@ -53,6 +53,9 @@ struct SimulatedNode {
   var hasSyncFailed = false
   /// True while files of the disk may be damaged.
   var isRotten = false
+  /// True once a table has been damaged of which the node is to find the objects again by itself:
+  /// until it has, some of its reads fail.
+  var hasRottenTable = false
 
   /// True while it takes requests.
   var isRunning: Bool { state == .running }

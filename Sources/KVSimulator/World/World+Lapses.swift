@@ -71,11 +71,28 @@ extension World {
       let isObjects = damage.allSatisfy { error in
         store.keyRange(of: error).map { KeyRange.objects.contains($0) } ?? false
       }
-      if !isObjects || damage.isEmpty { files.corrupt(path, at: offset, mask: mask) }
-      return isObjects && !damage.isEmpty
+      let isRotten = isObjects && !damage.isEmpty
+      if isRotten {
+        nodes[place.node].hasRottenTable = true
+        // As a scrub of the node does.
+        for range in damage.compactMap(store.keyRange(of:)) { store.setDamageApart(in: range) }
+      } else {
+        files.corrupt(path, at: offset, mask: mask)
+      }
+      return isRotten
     } catch {
       fail(.storage, "n\(place.node)/\(place.shard) cannot be scrubbed: \(error)")
       return false
+    }
+  }
+
+  /// True while a shard has objects to fetch again that were damaged.
+  func hasDamage() -> Bool {
+    nodes.contains { node in
+      node.hasRottenTable
+        && node.shards.contains { shard in
+          shard.store.isDamageWaiting || (try? shard.replicas.damage().isEmpty) != true
+        }
     }
   }
 

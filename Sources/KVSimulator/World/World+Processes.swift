@@ -125,7 +125,7 @@ extension World {
     for shard in nodes[index].shards {
       do throws(ReplicaStoreFailure) { partitions += try shard.replicas.occupiedPartitions() } catch
       {
-        if nodes[index].isRotten { continue }
+        if nodes[index].isRotten || nodes[index].hasRottenTable { continue }
         fail(.storage, "n\(index) cannot read its store: \(error)")
       }
     }

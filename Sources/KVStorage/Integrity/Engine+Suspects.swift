@@ -15,6 +15,8 @@ extension Engine {
     }
   }
 
+  var isAnySuspect: Bool { suspectRanges.withLock { !$0.isEmpty } }
+
   func isSuspect(_ range: KeyRange) -> Bool { suspectRanges.withLock { $0.contains(range) } }
 
   /// Merges a damaged table of the first suspect range into the next level; false when none is left.

@@ -32,6 +32,9 @@ extension Store {
   /// Returns at once; up to 64 ranges may wait, further ones are not taken.
   public func setDamageApart(in range: KeyRange) { engine.setDamageApart(in: range) }
 
+  /// True while any range waits for that.
+  public var isDamageWaiting: Bool { engine.isAnySuspect }
+
   /// True while the range waits for that.
   public func isDamageWaiting(in range: KeyRange) -> Bool {
     engine.isSuspect(range)
