@@ -39,6 +39,18 @@ import Testing
     }
   }
 
+  @Test func `every promise of the cluster names tests that exist`() throws {
+    let tests = try Repository.files(in: "Tests", suffix: ".swift").flatMap(\.lines)
+      .compactMap { $0.firstMatch(of: /func `([^`]+)`/).map { String($0.1) } }
+    let page = try #require(try documents().first { $0.path.hasSuffix("Docs/Cluster.md") })
+    let text = page.lines.joined(separator: " ").replacing(/\s+/, with: " ")
+    // A test's name is a sentence; other code in the text has at most three words.
+    let named = text.matches(of: /`([^`]+)`/).map { String($0.1) }
+      .filter { $0.split(separator: " ").count > 3 }
+    #expect(named.count > 20)
+    for name in named { #expect(tests.contains(name), "no test is named \(name)") }
+  }
+
   @Test func `every document has one title`() throws {
     for file in try documents() {
       var fenced = false

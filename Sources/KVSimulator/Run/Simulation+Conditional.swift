@@ -187,8 +187,8 @@ extension Simulation {
 
   /// True when every seat is held by its owner and the node has no two of one key: then a quorum of
   /// each key's acceptors keeps its memory when the node's disk is lost.
-  func maySeatsBeLost(_ node: Int, _ kind: FaultKind) -> Bool {
-    guard kind == .lostDisk, settings.nVal > 1,
+  func maySeatsBeLost(_ node: Int) -> Bool {
+    guard settings.nVal > 1,
       let view = world.nodes[members[0]].shards.first?.shard.view, view.transfers.isEmpty
     else { return false }
     for index in 0..<view.ring.size {

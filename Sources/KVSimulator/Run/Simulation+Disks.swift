@@ -9,8 +9,9 @@ import KVNode
 extension Simulation {
   /// A disk rots or is lost, if the run may survive that.
   mutating func destroy(_ kind: FaultKind) {
-    guard let victim = diskVictim(), workload != .conditional || maySeatsBeLost(victim, kind) else {
-      return
+    guard let victim = diskVictim() else { return }
+    if workload == .conditional {
+      guard kind == .lostDisk, maySeatsBeLost(victim) else { return }
     }
     diskLoser = victim
     history.lostDiskCount = 1

@@ -12,6 +12,7 @@ extension Simulation {
   mutating func lose(_ node: Int, to change: MembershipScript.Change) -> Bool {
     guard world.nodes[node].isRunning else { return false }
     guard change == .down || isCovered(node) else { return false }
+    guard change == .down || workload != .conditional || maySeatsBeLost(node) else { return false }
     world.crash(node, losesPower: change != .down || random.chance(0.5))
     membership.failing = node
     if change != .down { hasLostReplicas = true }
