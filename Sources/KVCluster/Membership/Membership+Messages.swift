@@ -5,6 +5,10 @@ import KVModel
 extension Membership {
   /// To how many members a change is sent at once; the others hear of it from them.
   static let fanout = 16
+  /// How many others a member tells what it has learnt, in a cluster too large for one to tell all.
+  private static let relayCount = 3
+  /// The most properties that are passed on as news.
+  private static let newsLimit = 8
 
   mutating func receive(_ bytes: Bytes, from sender: NodeID) {
     guard !isDeparted, sender != local else { return }
@@ -130,7 +134,7 @@ extension Membership {
     // it from here.
     greetAll()
     if state.members.count > Self.fanout {
-      for node in randomMembers(3) { sendRing(to: node) }
+      for node in randomMembers(Self.relayCount) { sendRing(to: node) }
     }
   }
 
@@ -228,9 +232,12 @@ extension Membership {
   }
 
   private mutating func merge(_ entries: [PropertyEntry]) {
-    var hasChanged = false
-    for entry in entries where properties.merge(entry) { hasChanged = true }
-    if hasChanged { propertiesChanged() }
+    let news = entries.filter { properties.merge($0) }
+    guard !news.isEmpty else { return }
+    propertiesChanged()
+    // As with the ring; many at once are what this node alone had missed, and no news.
+    guard state.members.count > Self.fanout, news.count <= Self.newsLimit else { return }
+    for node in randomMembers(Self.relayCount) { send(.properties(news), to: node) }
   }
 
   private mutating func answer(_ stamps: [PropertyStamp], from sender: NodeID) {

@@ -12,9 +12,12 @@ extension Simulation {
     case .replace: return hasJoined() && hasDeparted()
     case .remove:
       guard let node = membership.failing else { return false }
-      return runningViews.allSatisfy { view in
-        view.member(world.nodes[node].member.id) == nil && view.transfers.isEmpty
-      }
+      // Nobody may be running: then nothing shows.
+      let views = runningViews
+      return !views.isEmpty
+        && views.allSatisfy { view in
+          view.member(world.nodes[node].member.id) == nil && view.transfers.isEmpty
+        }
     case .down, .emptied:
       guard let node = membership.failing, world.nodes[node].isRunning,
         membership.stage != .failed
