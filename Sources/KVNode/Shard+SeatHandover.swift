@@ -8,6 +8,7 @@ extension Shard {
 
   mutating func handOver(_ seat: Seat, _ partition: PartitionID, to owner: NodeID) {
     guard view.isAvailable(owner) else { return }
+    if peerVersions[owner] == PeerProtocol.earliest { return leave(seat, partition) }
     let handover =
       consensus.handovers[partition]
       ?? SeatHandover(
@@ -16,6 +17,19 @@ extension Shard {
     var actions: [SeatHandover.Action] = []
     handover.repeat(into: &actions)
     perform(actions, handover)
+  }
+
+  /// An owner of the first release knows no seats, and takes those of its partitions when it is
+  /// upgraded: a seat without any memory is left to it.
+  private mutating func leave(_ seat: Seat, _ partition: PartitionID) {
+    do throws(ReplicaStoreFailure) {
+      let scan = try store.registers(of: partition, bucket: nil, after: nil, limit: 1, byteLimit: 1)
+      guard scan.entries.isEmpty else { return }
+      let vacant = Seat(generation: seat.generation, hop: seat.hop, state: .vacant)
+      _ = try set(vacant, of: partition)
+    } catch {
+      log(.error, "the seat of partition \(partition.index) stays: \(error)")
+    }
   }
 
   private mutating func perform(_ actions: [SeatHandover.Action], _ state: SeatHandover) {
