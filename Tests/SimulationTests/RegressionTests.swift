@@ -55,6 +55,9 @@ import Testing
     Story(
       seed: 285, workload: .disks,
       testDescription: "a burial forgot the events of trimmed clocks"),
+    Story(
+      seed: 610, workload: .handoff,
+      testDescription: "a node forgot what its peers speak when they said so while it started"),
   ]
 
   @Test(arguments: stories)
