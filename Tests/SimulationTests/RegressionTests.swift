@@ -60,7 +60,8 @@ import Testing
       testDescription: "a node forgot what its peers speak when they said so while it started"),
     Story(
       seed: 969, workload: .handoff,
-      testDescription: "a next owner that had not heard of it acknowledged a batch and sent it back"),
+      testDescription: "a next owner that had not heard of it acknowledged a batch and sent it back"
+    ),
   ]
 
   @Test(arguments: stories)
