@@ -22,6 +22,9 @@ struct Handoffs {
   var budget = HandoffBudget()
   /// By the partition that is sent.
   var active: [PartitionID: Active] = [:]
+  /// The partitions that held objects at the last tick: to find them costs more where much has been
+  /// removed, too much for each handoff that ends.
+  var occupied: [PartitionID] = []
   /// Partitions whose handoff was tried since the last tick.
   var tried: Set<PartitionID> = []
   /// Transfers whose every object is at the next owner; the ring does not show it yet.

@@ -7,7 +7,12 @@ extension Shard {
   /// Starts what there is to hand off, within the limit, and reports it to the membership.
   mutating func handOff() {
     handoffs.tried = []
-    guard let plan = startHandoffs() else { return }
+    do {
+      handoffs.occupied = try store.occupiedPartitions()
+    } catch {
+      return log(.error, "the partitions to hand off cannot be read: \(error)")
+    }
+    let plan = startHandoffs()
     for transfer in plan.emptyTransfers + handoffs.completed.sorted(by: <) {
       send(.transferCompleted(transfer), to: Address(node: address.node, shard: .membership))
     }
@@ -15,18 +20,12 @@ extension Shard {
     report(plan)
   }
 
+  /// Starts what the limit allows of what there was to hand off at the last tick.
   @discardableResult
-  mutating func startHandoffs() -> HandoffPlan? {
-    let occupied: [PartitionID]
-    do {
-      occupied = try store.occupiedPartitions()
-    } catch {
-      log(.error, "the partitions to hand off cannot be read: \(error)")
-      return nil
-    }
+  mutating func startHandoffs() -> HandoffPlan {
     let plan = HandoffPlan(
       view: view, shard: configuration.shard, shardCount: configuration.member.shardCount,
-      occupied: occupied)
+      occupied: handoffs.occupied)
     guard phase == .serving, storeFailure == nil else { return plan }
     for item in plan.items
     where handoffs.active.count < handoffs.limits.concurrency

@@ -8,7 +8,9 @@ extension Shard {
   mutating func serveHandoff(_ batch: HandoffBatch, from: Address) {
     var receipt = HandoffReceipt(
       operation: batch.operation, number: batch.number, isAccepted: false)
-    guard canReceive(batch.partition) else { return send(.handoffReceipt(receipt), to: from) }
+    guard canReceive(batch.partition), belongsHere(batch.partition) else {
+      return send(.handoffReceipt(receipt), to: from)
+    }
     do {
       guard let merged = try vnodes?.merge(batch.entries, in: batch.partition) else { return }
       counters.handoffObjectsReceived += batch.entries.count

@@ -108,6 +108,10 @@ extension Shard {
     phase = .serving
     startEntropy()
     stepMembership(.start)
+    // Peers that were heard meanwhile will not say again what they speak.
+    for node in peerVersions.keys.sorted() {
+      if let version = peerVersions[node] { stepMembership(.peerSpeaks(version, node)) }
+    }
     let waiting = held
     held = []
     for event in waiting {

@@ -22,6 +22,30 @@ import Testing
       && counts.reduce(0, +) == claim.owners.count
   }
 
+  /// Pairs of partitions too close together, counted from the owners: of one node, of one location.
+  static func closePairs(
+    _ claim: Claim, _ locations: [NodeID: String] = [:]
+  ) -> (nodes: Int, locations: Int) {
+    var found = (nodes: 0, locations: 0)
+    let owners = claim.owners
+    for index in owners.indices {
+      for distance in 1..<max(2, claim.spacing) {
+        let (one, other) = (owners[index], owners[(index + distance) % owners.count])
+        if one == other, distance < claim.spacing { found.nodes += 1 }
+        guard one != other, distance < claim.locationSpacing, let location = locations[one] else {
+          continue
+        }
+        if location == locations[other] { found.locations += 1 }
+      }
+    }
+    return found
+  }
+
+  /// What a claim says of itself is what its owners show.
+  static func isHonest(_ claim: Claim, _ locations: [NodeID: String] = [:]) -> Bool {
+    closePairs(claim, locations) == (claim.violationCount, claim.locationViolationCount)
+  }
+
   /// The pairs that shares alone force: a location with more than its part of the ring.
   static func unavoidable(_ claim: Claim, _ locations: [NodeID: String]) -> Int {
     var held: [String: Int] = [:]
@@ -40,6 +64,7 @@ import Testing
         owners: Array(repeating: nodes[0], count: size), claimers: nodes, targetNVal: 4)
       #expect(Self.isBalanced(claim, nodes), "\(count) nodes, ring \(size)")
       #expect(claim.violationCount == 0, "\(count) nodes, ring \(size)")
+      #expect(Self.isHonest(claim), "\(count) nodes, ring \(size)")
       #expect(
         claim.movedCount
           == Claim.leastMoves(
@@ -60,6 +85,7 @@ import Testing
         #expect(claim.locationSpacing == (perRack == 1 ? 1 : min(3, racks)))
         #expect(Self.isBalanced(claim, nodes))
         #expect(claim.violationCount == 0, "\(racks) racks of \(perRack), ring \(size)")
+        #expect(Self.isHonest(claim, locations), "\(racks) racks of \(perRack), ring \(size)")
         let least = Self.unavoidable(claim, locations)
         #expect(
           claim.locationViolationCount <= 2 * least + 2,
@@ -80,6 +106,7 @@ import Testing
         locations: locations)
       #expect(Self.isBalanced(claim, nodes))
       #expect(claim.violationCount == 0)
+      #expect(Self.isHonest(claim, locations))
       let least = Self.unavoidable(claim, locations)
       #expect(claim.locationViolationCount <= 2 * least + 12)
     }
@@ -125,7 +152,9 @@ import Testing
       }
       let claim = Claim(
         owners: owners, claimers: claimers, targetNVal: 4, locations: locations)
-      isSound = isSound && isBalanced(claim, claimers) && claim.violationCount == 0
+      isSound =
+        isSound && isBalanced(claim, claimers) && claim.violationCount == 0
+        && isHonest(claim, locations)
       moved += claim.movedCount
       least += Claim.leastMoves(owners: owners, claimers: claimers)
       owners = claim.owners

@@ -76,6 +76,34 @@ import Testing
     #expect(try stored(vnodes).siblings.count == 2)
   }
 
+  @Test func `parts agree when they hold the same versions, not equally many`() throws {
+    let store = ModelReplicaStore()
+    var vnodes = try vnodes(store)
+    _ = vnodes.coordinate(write("a"), in: partition, at: now)
+    func comparison(after: ObjectKey? = nil, through: ObjectKey? = nil) -> HandoffComparison {
+      let heads = store.scan(
+        partition, bucket: nil, after: after, limit: 10, byteLimit: .max, headsOnly: true)
+      var digest = PartitionDigest()
+      for entry in heads.entries { digest.add(entry.key, head: entry.encoded) }
+      return HandoffComparison(
+        operation: OperationID(rawValue: 1), partition: partition, number: 0, after: after,
+        through: through, digest: digest)
+    }
+    let before = comparison(through: key)
+    #expect(try vnodes.agrees(with: before))
+    _ = vnodes.coordinate(write("b", try stored(vnodes).clock), in: partition, at: now)
+    #expect(try !vnodes.agrees(with: before))
+    // What lies behind the part does not matter; what is in it and nowhere else does.
+    let present = comparison(through: key)
+    let later = ObjectKey(bucket: "b", key: "later")
+    let encoded = try stored(vnodes).encoded().bytes
+    _ = vnodes.merge(encoded, of: later, in: partition, keepsSiblings: true)
+    #expect(try vnodes.agrees(with: present))
+    let earlier = ObjectKey(bucket: "b", key: "j")
+    _ = vnodes.merge(encoded, of: earlier, in: partition, keepsSiblings: true)
+    #expect(try !vnodes.agrees(with: present))
+  }
+
   @Test func `merging what is known already changes nothing`() throws {
     var one = try vnodes(ModelReplicaStore())
     var two = try vnodes(ModelReplicaStore(), random: 2)

@@ -61,6 +61,13 @@ import Testing
     Story(
       seed: 285, workload: .disks,
       testDescription: "a burial forgot the events of trimmed clocks"),
+    Story(
+      seed: 610, workload: .handoff,
+      testDescription: "a node forgot what its peers speak when they said so while it started"),
+    Story(
+      seed: 969, workload: .handoff,
+      testDescription: "a next owner that had not heard of it acknowledged a batch and sent it back"
+    ),
   ]
 
   @Test(arguments: stories)

@@ -20,6 +20,7 @@ extension Simulation {
     case .remove: world.nodes[node].state = .departed
     case .emptied:
       world.nodes[node].fileSystem = CrashableFileSystem()
+      world.nodes[node].emptiedAt = world.time
       world.boot(node)
       membership.joining = node
     case .join, .leave, .replace, .down: break

@@ -51,6 +51,8 @@ struct SimulatedNode {
   var nextSyncFails = false
   /// True once a flush of this process has failed.
   var hasSyncFailed = false
+  /// When its disk was last replaced by an empty one.
+  var emptiedAt: UInt64?
   /// True while files of the disk may be damaged.
   var isRotten = false
   /// True once a table has been damaged of which the node is to find the objects again by itself:

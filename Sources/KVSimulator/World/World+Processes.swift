@@ -164,6 +164,7 @@ extension World {
     precondition(nodes[index].shards.isEmpty, "n\(index) is at work on the disk it loses")
     trace.record(at: time, kind: 6, UInt64(index), text: "n\(index) gets an empty disk")
     nodes[index].fileSystem = CrashableFileSystem()
+    nodes[index].emptiedAt = time
     nodes[index].isRotten = false
   }
 

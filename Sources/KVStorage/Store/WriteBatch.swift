@@ -32,7 +32,7 @@ public struct WriteBatch: Sendable {
       (0...value.count).contains(headByteCount),
       "a head of \(headByteCount) bytes does not fit a value of \(value.count)")
     guard check(key, value.count) else { return }
-    operations.reserveCapacity(operations.count + key.count + value.count + 34)
+    makeRoom(for: key.count + value.count + 34)
     let expires = expiry.map { $0 > 0 } ?? false
     operations.append(EntryKind.put.rawValue | (expires ? EntryKind.expiryFlag : 0))
     append(key)
@@ -166,6 +166,14 @@ public struct WriteBatch: Sendable {
       oversize = oversize ?? StorageError(.batchTooLarge, "more than \(operations.count) bytes")
     }
     return oversize == nil
+  }
+
+  /// Grows by at least a half: to reserve just what the next put needs would copy the whole batch
+  /// for each.
+  private mutating func makeRoom(for byteCount: Int) {
+    let needed = operations.count + byteCount
+    guard needed > operations.capacity else { return }
+    operations.reserveCapacity(count == 0 ? needed : max(needed, operations.capacity * 3 / 2))
   }
 
   private mutating func append(_ key: Bytes) {
