@@ -1,4 +1,4 @@
-import KVBase
+public import KVBase
 public import KVCluster
 import KVModel
 import KVStorage
@@ -17,14 +17,23 @@ extension LSMReplicaStore {
   /// The failure for an error of the engine; damage is remembered and set apart.
   func failure(_ error: StorageError) -> ReplicaStoreFailure {
     if notesDamage, error.isCorruption, error.code != .damagedRange,
-      foundDamage.count < Self.damageLimit,
-      let range = store.keyRange(of: error), !foundDamage.contains(where: { $0.range == range })
+      let range = store.keyRange(of: error)
     {
-      let isTable = error.path?.hasSuffix(".sst") ?? false
-      foundDamage.append(FoundDamage(range: range, isValue: !isTable))
-      if isTable { store.setDamageApart(in: range) }
+      note(range, isValue: error.path?.hasSuffix(".sst") != true)
     }
     return ReplicaStoreFailure(error)
+  }
+
+  /// See ``ReplicaStore``.
+  public func noteDamage(from lower: Bytes, to upper: Bytes, isValue: Bool) {
+    note(KeyRange(lower: lower, upper: upper), isValue: isValue)
+  }
+
+  private func note(_ range: KeyRange, isValue: Bool) {
+    guard foundDamage.count < Self.damageLimit, !foundDamage.contains(where: { $0.range == range })
+    else { return }
+    foundDamage.append(FoundDamage(range: range, isValue: isValue))
+    if !isValue { store.setDamageApart(in: range) }
   }
 
   /// See ``ReplicaStore``.

@@ -33,8 +33,7 @@ extension Shard {
       // The view is what the shard waits for.
       return !((try? PeerMessage(decoding: bytes))?.isWithinNode ?? false)
     case .start, .requestCancelled, .listingTaken, .synced, .syncFailed, .peerDisconnected,
-      .peerSpeaks, .timer,
-      .stop:
+      .peerSpeaks, .damaged, .timer, .stop:
       return false
     }
   }

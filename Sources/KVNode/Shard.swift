@@ -158,6 +158,8 @@ public struct Shard {
     case .admin(let id, let command): takeAdmin(command, id)
     case .synced(let sequence): synced(through: sequence)
     case .syncFailed(let failure): syncFailed(failure)
+    case .damaged(let lower, let upper, let isValue):
+      store.noteDamage(from: lower, to: upper, isValue: isValue)
     case .peerDisconnected(let node): peerDisconnected(node)
     case .peerSpeaks(let version, let node): note(version, of: node)
     case .timer: timerFired()

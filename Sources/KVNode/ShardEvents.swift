@@ -35,6 +35,9 @@ public enum ShardEvent: Sendable {
   case synced(through: UInt64)
   /// A flush failed: nothing waiting may be acknowledged, and the store takes no more writes.
   case syncFailed(ReplicaStoreFailure)
+  /// A scrub came upon damage in the store, from `lower` up to `upper` of its own keys; `isValue` tells
+  /// that of one key just the value cannot be read.
+  case damaged(lower: Bytes, upper: Bytes, isValue: Bool)
   /// The connection to a node broke or could not be made: a hint for the failure detector.
   case peerDisconnected(NodeID)
   /// A connection to a node was made: both speak this version of the peer protocol.

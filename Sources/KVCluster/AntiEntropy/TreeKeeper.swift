@@ -94,6 +94,11 @@ public final class TreeKeeper: ReplicaStore {
   /// See ``ReplicaStore``.
   public func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage] { try store.damage() }
 
+  /// See ``ReplicaStore``.
+  public func noteDamage(from lower: Bytes, to upper: Bytes, isValue: Bool) {
+    store.noteDamage(from: lower, to: upper, isValue: isValue)
+  }
+
   /// See ``ReplicaStore``; the trees of the partitions are built again.
   public func resolve(_ damage: ReplicaDamage) throws(ReplicaStoreFailure) {
     try store.resolve(damage)

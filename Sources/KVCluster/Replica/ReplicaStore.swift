@@ -60,6 +60,10 @@ public protocol ReplicaStore: RegisterStore {
   /// What the store has found it cannot read, of the objects it should hold; at most a few dozen.
   func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage]
 
+  /// Takes note of damage that somebody else has come upon, from `lower` up to `upper` of the store's
+  /// own keys; `isValue` tells that of one key just the value cannot be read.
+  func noteDamage(from lower: Bytes, to upper: Bytes, isValue: Bool)
+
   /// Says that everything the damaged ranges should hold has been stored again.
   func resolve(_ damage: ReplicaDamage) throws(ReplicaStoreFailure)
 }
@@ -67,6 +71,9 @@ public protocol ReplicaStore: RegisterStore {
 extension ReplicaStore {
   /// A store that cannot be damaged.
   public func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage] { [] }
+
+  /// A store that cannot be damaged.
+  public func noteDamage(from lower: Bytes, to upper: Bytes, isValue: Bool) {}
 
   /// A store that cannot be damaged.
   public func resolve(_ damage: ReplicaDamage) throws(ReplicaStoreFailure) {}

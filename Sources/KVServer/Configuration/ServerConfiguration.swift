@@ -93,6 +93,8 @@ public struct ServerConfiguration: Hashable, Sendable {
   public var handoffLimit = 2
   /// The most bytes a second that one shard hands off; 0 for no limit.
   public var handoffByteRate = 0
+  /// Bytes a second of the stores that are read through in search of rot; 0 for none.
+  public var scrubByteRate = 4 << 20
   /// The rack or site that the node joins a cluster with; empty for none.
   public var location = ""
 

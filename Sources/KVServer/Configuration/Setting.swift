@@ -297,6 +297,10 @@ extension Setting {
       "storage.separation_size", \.separationByteCount, 64...(128 << 20),
       "Objects of at least this size are stored once, in the journal, and not copied by compactions."
     ),
+    size(
+      "storage.scrub_rate", \.scrubByteRate, 0...(1 << 40),
+      "Bytes a second that the node reads through of its stores, again and again, to find rot while other replicas are whole; 0 for none."
+    ),
     text(
       "storage.encryption_key_file", \.encryptionKeyFile, allowsEmpty: true,
       "A file with the keys that encrypt the stores: 32 raw bytes, or lines of 64 hexadecimal digits, the first the current key and the others older ones. Only its owner may have access to it. Empty for stores that are not encrypted."

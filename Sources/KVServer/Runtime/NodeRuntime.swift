@@ -37,6 +37,7 @@ public final class NodeRuntime: Sendable {
   private let directory: NodeDirectory
   private let shards: ShardSet
   private let stores: [ShardStore]
+  private let scrubber: Scrubber
   private let peerListener: FrameListener
   private let clients: ClientListener
   private let http: HTTPService
@@ -46,13 +47,14 @@ public final class NodeRuntime: Sendable {
 
   private init(
     configuration: ServerConfiguration, directory: NodeDirectory, shards: ShardSet,
-    stores: [ShardStore], peerListener: FrameListener, clients: ClientListener,
+    stores: [ShardStore], scrubber: Scrubber, peerListener: FrameListener, clients: ClientListener,
     http: HTTPService, group: MultiThreadedEventLoopGroup, logger: Logger
   ) {
     self.configuration = configuration
     self.directory = directory
     self.shards = shards
     self.stores = stores
+    self.scrubber = scrubber
     self.peerListener = peerListener
     self.clients = clients
     self.http = http
@@ -149,9 +151,14 @@ public final class NodeRuntime: Sendable {
         entropy: { await shards.entropyStatus(timeout: configuration.adminTimeout) }),
       configuration: configuration)
     let http = try await HTTPService.start(interface, on: group, logger: logger)
+    let scrubber = Scrubber(
+      stores, bytesPerSecond: configuration.scrubByteRate, logger: logger
+    ) { drivers[$0].deliverDamage($1) }
+    scrubber.start()
     return NodeRuntime(
       configuration: configuration, directory: directory, shards: shards, stores: stores,
-      peerListener: peerListener, clients: clients, http: http, group: group, logger: logger)
+      scrubber: scrubber, peerListener: peerListener, clients: clients, http: http, group: group,
+      logger: logger)
   }
 
   /// Binds a frame listener, with an error that names the setting.
@@ -232,6 +239,7 @@ public final class NodeRuntime: Sendable {
     logger.info("stopping")
     defer { directory.release() }
     let deadline = SystemClock.instant() + configuration.stopTimeout
+    scrubber.stop()
     await http.stop()
     // Half of the time is for clients, so that the shards have some left.
     await clients.drain(for: configuration.stopTimeout / 2)

@@ -111,6 +111,9 @@ final class ShardDriver: @unchecked Sendable {
     _ = mailbox.post(.event(.peerDisconnected(node)))
   }
 
+  /// Tells the shard what a scrub has come upon.
+  func deliverDamage(_ event: ShardEvent) { mailbox.force(.event(event)) }
+
   /// Tells the shard which peer protocol a node speaks.
   func deliver(_ version: UInt16, spokenBy node: NodeID) {
     mailbox.force(.event(.peerSpeaks(version, node)))

@@ -48,6 +48,18 @@ final class ShardStore: @unchecked Sendable {
     }
   }
 
+  /// Reads the next file through; returns its size, and what is damaged as events for the shard.
+  func scrub() throws(StorageError) -> (byteCount: Int, found: [ShardEvent], texts: [String]) {
+    let report = try store.scrub(byteLimit: 1)
+    let found = report.damage.compactMap { error in
+      store.keyRange(of: error).map {
+        ShardEvent.damaged(
+          lower: $0.lower, upper: $0.upper, isValue: error.path?.hasSuffix(".sst") != true)
+      }
+    }
+    return (report.byteCount, found, report.damage.map(\.description))
+  }
+
   /// Flushes and closes the store in order.
   ///
   /// - Parameter afterServing: its vnodes have served, and before that renewed their identities if

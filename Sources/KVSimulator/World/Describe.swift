@@ -26,6 +26,7 @@ struct Describe {
     case .stop: 19
     case .peerSpeaks: 9
     case .listingTaken: 20
+    case .damaged: 21
     }
   }
 
@@ -37,6 +38,7 @@ struct Describe {
     case .synced(let through): through
     case .peerDisconnected(let node): node.rawValue
     case .peerSpeaks(let version, let node): node.rawValue &+ UInt64(version)
+    case .damaged(let lower, let upper, _): StableHash.hash(lower) &+ StableHash.hash(upper)
     case .start, .syncFailed, .timer, .stop: 0
     }
   }
@@ -51,6 +53,8 @@ struct Describe {
     case .admin(let id, let command): "admin \(id.rawValue) \(command)"
     case .synced(let through): "synced \(through)"
     case .syncFailed(let failure): "sync failed: \(failure)"
+    case .damaged(let lower, let upper, let isValue):
+      "damaged \(isValue ? "value" : "block") from \(lower) to \(upper)"
     case .peerDisconnected(let node): "disconnected from \(names[node] ?? "\(node.rawValue)")"
     case .peerSpeaks(let version, let node):
       "\(names[node] ?? "\(node.rawValue)") speaks version \(version)"

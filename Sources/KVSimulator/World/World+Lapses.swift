@@ -75,7 +75,9 @@ extension World {
       if isRotten {
         nodes[place.node].hasRottenTable = true
         // As a scrub of the node does.
-        for range in damage.compactMap(store.keyRange(of:)) { store.setDamageApart(in: range) }
+        for range in damage.compactMap(store.keyRange(of:)) {
+          tell(place, .damaged(lower: range.lower, upper: range.upper, isValue: false))
+        }
       } else {
         files.corrupt(path, at: offset, mask: mask)
       }
