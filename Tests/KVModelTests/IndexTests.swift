@@ -20,6 +20,27 @@ import Testing
     #expect(IndexTerm.sortable([1, 2], field: Bytes("x_bin".utf8)) == [1, 2])
   }
 
+  @Test func `whether an encoded object has index entries is known without decoding it`() throws {
+    var random = SeededRandom(seed: 9)
+    for _ in 0..<300 {
+      var object = KVObject()
+      for actor in 0..<(1 + random.below(3)) {
+        var content = Content(value: [1, 2, 3])
+        if random.below(2) == 0 { content.contentType = Bytes("text/plain".utf8) }
+        if random.below(2) == 0 { content.vtag = [1, 2] }
+        if random.below(3) == 0 { content.links = [Link(bucket: [1], key: nil, tag: [2])] }
+        if random.below(3) == 0 { content.userMetadata = [Pair(key: [1], value: nil)] }
+        if random.below(3) == 0 { content.indexes = [Pair(key: [2], value: [3])] }
+        object.write(
+          content, context: VersionVector(), by: VnodeID(rawValue: UInt64(actor + 1)))
+      }
+      let (encoded, count) = object.encoded()
+      #expect(
+        KVObject.hasIndexes(encodedHead: Bytes(encoded.prefix(count))) == !object.indexes.isEmpty)
+    }
+    #expect(KVObject.hasIndexes(encodedHead: [1, 2, 3]))
+  }
+
   @Test func `siblings are indexed under all their terms, each once`() {
     let pairs = [1, 2, 3].map { Pair(key: Bytes("a_bin".utf8), value: [UInt8($0)]) }
     var object = KVObject()

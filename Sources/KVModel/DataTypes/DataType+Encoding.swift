@@ -62,6 +62,7 @@ extension DataType {
     }
     try reader.expectEnd()
     self.init(clock: clock, store: store)
+    guard isSound else { throw reader.failure(expected: "a clock that contains every dot") }
   }
 }
 

@@ -85,11 +85,3 @@ public enum IndexTerm {
     return sortable[0] == 0 ? [UInt8(ascii: "-")] + digits.map { ~$0 } : Bytes(digits)
   }
 }
-
-extension KVObject {
-  /// The index entries of all contents, sorted, each once.
-  public var indexes: [Pair] {
-    if siblings.count == 1 { return siblings[0].content.indexes }
-    return Set(siblings.flatMap(\.content.indexes)).sorted()
-  }
-}
