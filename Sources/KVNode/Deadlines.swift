@@ -13,6 +13,8 @@ enum Deadline: Hashable {
   case forward(OperationID)
   /// A listing's end is due.
   case listing(OperationID)
+  /// An index query's end is due.
+  case index(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
   /// A handoff batch's receipt is due.

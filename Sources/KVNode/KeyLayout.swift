@@ -6,12 +6,13 @@ import KVModel
 ///
 /// ```
 /// object    u16 partition | escaped type | escaped bucket | key
+/// index     FF FD | u16 partition | escaped type | escaped bucket | escaped name | escaped term | key
 /// metadata  FF FF | name
 /// escaped   each 00 as 00 FF, then 00 01 as the end
 /// ```
 ///
 /// The order of the keys is that of (partition, type, bucket, key), so a partition is one range and a
-/// bucket within it another. No partition number reaches FFFF.
+/// bucket within it another. No partition number reaches FF00.
 ///
 /// **On disk**: Docs/Formats.md.
 enum KeyLayout {
@@ -39,12 +40,36 @@ enum KeyLayout {
     return (lower, upper)
   }
 
+  /// The prefix of all index entries.
+  static let indexPrefix: Bytes = [0xFF, 0xFD]
+
+  /// The store's key of one entry of an index.
+  static func indexKey(_ entry: Pair, _ key: ObjectKey, _ partition: PartitionID) -> Bytes {
+    indexPrefix(key.bucket, entry.key, partition)
+      + escaped(IndexTerm.sortable(entry.value ?? [], field: entry.key)) + key.key
+  }
+
+  /// What the entries of one index of a bucket begin with.
+  static func indexPrefix(
+    _ bucket: BucketID, _ field: Bytes, _ partition: PartitionID
+  ) -> Bytes {
+    indexPrefix + bucketPrefix(bucket, partition, room: 0) + escaped(field)
+  }
+
+  /// A part in its escaped form; without the end mark when it is only a beginning.
+  static func escaped(_ part: Bytes, isComplete: Bool = true) -> Bytes {
+    var result: Bytes = []
+    append(part, to: &result)
+    if !isComplete { result.removeLast(2) }
+    return result
+  }
+
   /// The smallest key that follows `key`.
   static func successor(of key: Bytes) -> Bytes { key + [0] }
 
-  /// The partition of an object's key; nil for metadata.
+  /// The partition of an object's key; nil for index entries and metadata.
   static func partition(of key: Bytes) -> PartitionID? {
-    guard key.count >= 2, !key.starts(with: metadataPrefix) else { return nil }
+    guard key.count >= 2, key[0] < 0xFF else { return nil }
     return PartitionID(Int(key[0]) << 8 | Int(key[1]))
   }
 
@@ -68,18 +93,20 @@ enum KeyLayout {
   ) -> Bytes {
     var result = prefix(partition)
     result.reserveCapacity(8 + bucket.type.count + bucket.name.count + room)
-    for part in [bucket.type, bucket.name] {
-      for byte in part {
-        result.append(byte)
-        if byte == 0 { result.append(0xFF) }
-      }
-      result.append(0)
-      result.append(1)
-    }
+    for part in [bucket.type, bucket.name] { append(part, to: &result) }
     return result
   }
 
-  private static func unescape(_ bytes: Bytes, _ position: inout Int) -> Bytes? {
+  private static func append(_ part: Bytes, to result: inout Bytes) {
+    for byte in part {
+      result.append(byte)
+      if byte == 0 { result.append(0xFF) }
+    }
+    result.append(0)
+    result.append(1)
+  }
+
+  static func unescape(_ bytes: Bytes, _ position: inout Int) -> Bytes? {
     var part: Bytes = []
     while position < bytes.count {
       let byte = bytes[position]

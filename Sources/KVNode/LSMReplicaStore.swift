@@ -10,9 +10,14 @@ public import KVStorage
 public final class LSMReplicaStore: ReplicaStore {
   /// The storage engine underneath, for whoever syncs, compacts and closes it.
   public let store: Store
+  /// False while nothing has been indexed, which spares writes a look at what they replace.
+  var mayHoldIndexes: Bool
 
   /// A replica store over an open store.
-  public init(store: Store) { self.store = store }
+  public init(store: Store) {
+    self.store = store
+    mayHoldIndexes = Self.mayHoldIndexes(store)
+  }
 
   /// The sequence of the latest change and of the latest durable one.
   public var sequences: (applied: UInt64, synced: UInt64) {
@@ -48,8 +53,12 @@ public final class LSMReplicaStore: ReplicaStore {
     for change in changes {
       switch change {
       case .put(let key, let partition, let encoded, let headByteCount):
+        try index(
+          key, partition, head: Bytes(encoded.prefix(headByteCount)), into: &batch)
         batch.put(KeyLayout.objectKey(key, partition), encoded, headByteCount: headByteCount)
-      case .remove(let key, let partition): batch.delete(KeyLayout.objectKey(key, partition))
+      case .remove(let key, let partition):
+        try index(key, partition, head: nil, into: &batch)
+        batch.delete(KeyLayout.objectKey(key, partition))
       case .metadata(let name, let value?): batch.put(KeyLayout.metadataKey(name), value)
       case .metadata(let name, nil): batch.delete(KeyLayout.metadataKey(name))
       }
@@ -124,7 +133,7 @@ public final class LSMReplicaStore: ReplicaStore {
 }
 
 extension ReplicaStoreFailure {
-  fileprivate init(_ error: StorageError) {
+  init(_ error: StorageError) {
     self.init(code: error.code.rawValue, description: error.description)
   }
 

@@ -181,6 +181,7 @@ extension Shard {
     viewChangedForGets()
     viewChangedForPuts()
     viewChangedForListings()
+    viewChangedForQueries()
     viewChangedForHandoffs()
   }
 

@@ -67,6 +67,7 @@ public struct Shard {
   var puts: [OperationID: PutOperation] = [:]
   var forwards: [OperationID: ForwardOperation] = [:]
   var listings: [OperationID: ListOperation] = [:]
+  var queries: [OperationID: IndexOperation] = [:]
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -149,6 +150,8 @@ public struct Shard {
     case .forwardReply(let reply): takeForwardReply(reply, from: from)
     case .list(let request): serveList(request, from: from)
     case .listReply(let reply): takeListReply(reply, from: from)
+    case .index(let request): serveIndex(request, from: from)
+    case .indexReply(let reply): takeIndexReply(reply, from: from)
     case .handoff(let batch): serveHandoff(batch, from: from)
     case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
     case .setProperties(let change): serveProperties(change, from: from)
@@ -207,6 +210,7 @@ public struct Shard {
       case .put(let operation): putDue(operation)
       case .forward(let operation): forwardDue(operation)
       case .listing(let operation): listingDue(operation)
+      case .index(let operation): indexDue(operation)
       case .properties(let operation): propertiesDue(operation)
       case .handoff(let partition, let operation, let number):
         receiptDue(partition, operation, number: number)
@@ -252,8 +256,8 @@ extension Shard {
   }
 
   var liveOperations: Int {
-    gets.count + puts.count + forwards.count + listings.count + propertyChanges.count
-      + senders.count
+    gets.count + puts.count + forwards.count + listings.count + queries.count
+      + propertyChanges.count + senders.count
   }
 
   func isLive(_ deadline: Deadline) -> Bool {
@@ -263,6 +267,7 @@ extension Shard {
     case .put(let operation): puts[operation] != nil
     case .forward(let operation): forwards[operation] != nil
     case .listing(let operation): listings[operation] != nil
+    case .index(let operation): queries[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
     case .handoff(let partition, let operation, let number):
       senders[partition]?.operation == operation && senders[partition]?.pendingNumber == number
@@ -287,7 +292,7 @@ extension PeerMessage {
       .transferProgress, .drained, .stopNow:
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .handoff, .handoffReceipt:
+      .listReply, .index, .indexReply, .handoff, .handoffReceipt:
       false
     }
   }

@@ -8,6 +8,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var deletes = 0
   /// Listings asked of this shard.
   public var listings = 0
+  /// Index queries coordinated.
+  public var queries = 0
   /// Requests answered with a failure.
   public var failures = 0
   /// Of those, time-outs.
@@ -48,6 +50,7 @@ public struct ShardStatistics: Hashable, Sendable {
   public var rows: [(name: String, value: Int)] {
     [
       ("gets", gets), ("puts", puts), ("deletes", deletes), ("listings", listings),
+      ("index_queries", queries),
       ("failures", failures), ("timeouts", timeouts), ("overloads", overloads),
       ("forwards", forwards), ("siblings", siblings), ("readRepairs", readRepairs),
       ("vnodeGets", vnodeGets), ("vnodePuts", vnodePuts), ("hintsStored", hintsStored),

@@ -23,6 +23,7 @@ extension RequestFailure {
     case .unknownBucketType(let name): (15, 0, 0, name)
     case .tooLarge(let text): (16, 0, 0, Bytes(text.utf8))
     case .storage(let text): (17, 0, 0, Bytes(text.utf8))
+    case .refused(let text): (18, 0, 0, Bytes(text.utf8))
     }
   }
 
@@ -60,6 +61,7 @@ extension RequestFailure {
     case 15: self = .unknownBucketType(text)
     case 16: self = .tooLarge(String(decoding: text, as: UTF8.self))
     case 17: self = .storage(String(decoding: text, as: UTF8.self))
+    case 18: self = .refused(String(decoding: text, as: UTF8.self))
     default: throw reader.failure(expected: "a request failure, not \(tag)")
     }
   }

@@ -41,6 +41,12 @@ public protocol ReplicaStore: AnyObject {
     headsOnly: Bool
   ) throws(ReplicaStoreFailure) -> ReplicaScan
 
+  /// Hits of an index query in order, strictly after `after` (nil: from the first): at most `limit` of
+  /// them. The query's pattern is not looked at.
+  func indexEntries(
+    of query: IndexQuery, in partition: PartitionID, after: IndexEntry?, limit: Int
+  ) throws(ReplicaStoreFailure) -> IndexScan
+
   /// The partitions that hold at least one object, sorted.
   func occupiedPartitions() throws(ReplicaStoreFailure) -> [PartitionID]
 

@@ -19,6 +19,8 @@ public struct CoordinatedWrite: Hashable, Sendable {
   public var ifNoneMatch = false
   /// Refuse with `modified` when the context has not seen all that is stored here.
   public var ifNotModified = false
+  /// A change of a data type, from which the content is made.
+  public var dataType: DataTypeUpdate?
 
   /// A write of `content` by someone who has seen `context`.
   public init(
@@ -101,6 +103,7 @@ public struct Vnodes {
   ) -> Result<Stored, RequestFailure> {
     do throws(ReplicaStoreFailure) {
       var object = try load(write.key, in: partition).object
+      var write = write
       if let refusal = refusal(of: write, over: object) { return .failure(refusal) }
       if write.asIs {
         object = object.merging(Self.asIs(write))
@@ -109,6 +112,8 @@ public struct Vnodes {
         guard max(object.clock[actor], write.context[actor]) < VersionVector.counterLimit else {
           return .failure(.tooLarge("the context counts too many events"))
         }
+        let dot = Dot(actor: actor, counter: object.clock[actor] + 1)
+        if let refusal = write.change(object, as: dot, at: now) { return .failure(refusal) }
         let context = write.replacesAll ? object.clock.merging(write.context) : write.context
         let content = stamped(write, over: object, by: actor, at: now)
         object.write(content, context: context, by: actor)
