@@ -112,6 +112,12 @@ public struct ByteReader: Sendable {
     return Bytes(bytes[position..<position + count])
   }
 
+  /// Passes over exactly `count` bytes.
+  public mutating func skip(_ count: Int) throws(DecodingFailure) {
+    guard count >= 0, count <= remaining else { throw failure(expected: "\(count) bytes") }
+    position += count
+  }
+
   /// Reads a varint length and that many bytes.
   public mutating func readBytes() throws(DecodingFailure) -> Bytes {
     let count = try readCount()

@@ -108,6 +108,7 @@ public struct KVClientError: Error, Hashable, Sendable, CustomStringConvertible 
     case .tooLarge: (.tooLarge, false)
     case .allNodesDown: (.unavailable, false)
     case .storage: (.unavailable, true)
+    case .refused: (.refused, false)
     }
   }
 

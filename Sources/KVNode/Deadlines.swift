@@ -18,6 +18,8 @@ enum Deadline: Hashable {
   case listing(OperationID)
   /// A page of a listing is due.
   case listPage(OperationID)
+  /// An index query's end is due.
+  case index(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
   /// A round on a register, its successor or the client's answer is due.

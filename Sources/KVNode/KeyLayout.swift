@@ -6,6 +6,7 @@ import KVModel
 ///
 /// ```
 /// object    u16 partition | escaped type | escaped bucket | key
+/// index     FF FC | u16 partition | escaped type | escaped bucket | escaped name | escaped term | key
 /// register  FF FD | u16 partition | escaped type | escaped bucket | key
 /// grave     FF FE | u16 partition | escaped type | escaped bucket | key
 /// metadata  FF FF | name
@@ -50,10 +51,34 @@ enum KeyLayout {
     return (lower, upper)
   }
 
+  /// The prefix of all index entries.
+  static let indexPrefix: Bytes = [0xFF, 0xFC]
+
+  /// The store's key of one entry of an index.
+  static func indexKey(_ entry: Pair, _ key: ObjectKey, _ partition: PartitionID) -> Bytes {
+    indexPrefix(key.bucket, entry.key, partition)
+      + escaped(IndexTerm.sortable(entry.value ?? [], field: entry.key)) + key.key
+  }
+
+  /// What the entries of one index of a bucket begin with.
+  static func indexPrefix(
+    _ bucket: BucketID, _ field: Bytes, _ partition: PartitionID
+  ) -> Bytes {
+    indexPrefix + bucketPrefix(bucket, partition, room: 0) + escaped(field)
+  }
+
+  /// A part in its escaped form; without the end mark when it is only a beginning.
+  static func escaped(_ part: Bytes, isComplete: Bool = true) -> Bytes {
+    var result: Bytes = []
+    append(part, to: &result)
+    if !isComplete { result.removeLast(2) }
+    return result
+  }
+
   /// The smallest key that follows `key`.
   static func successor(of key: Bytes) -> Bytes { key + [0] }
 
-  /// The partition of an object's key; nil for registers, graves and metadata.
+  /// The partition of an object's key; nil for index entries, registers, graves and metadata.
   static func partition(of key: Bytes) -> PartitionID? {
     guard key.count >= 2, key[0] < 0xFF else { return nil }
     return PartitionID(Int(key[0]) << 8 | Int(key[1]))
@@ -98,18 +123,20 @@ enum KeyLayout {
   ) -> Bytes {
     var result = prefix(partition)
     result.reserveCapacity(8 + bucket.type.count + bucket.name.count + room)
-    for part in [bucket.type, bucket.name] {
-      for byte in part {
-        result.append(byte)
-        if byte == 0 { result.append(0xFF) }
-      }
-      result.append(0)
-      result.append(1)
-    }
+    for part in [bucket.type, bucket.name] { append(part, to: &result) }
     return result
   }
 
-  private static func unescape(_ bytes: Bytes, _ position: inout Int) -> Bytes? {
+  private static func append(_ part: Bytes, to result: inout Bytes) {
+    for byte in part {
+      result.append(byte)
+      if byte == 0 { result.append(0xFF) }
+    }
+    result.append(0)
+    result.append(1)
+  }
+
+  static func unescape(_ bytes: Bytes, _ position: inout Int) -> Bytes? {
     var part: Bytes = []
     while position < bytes.count {
       let byte = bytes[position]

@@ -17,12 +17,15 @@ public final class LSMReplicaStore: ReplicaStore {
   var foundDamage: [FoundDamage] = []
   /// False for a bystander, whose reads have no consequences.
   let notesDamage: Bool
+  /// False while nothing has been indexed, which spares writes a look at what they replace.
+  var mayHoldIndexes: Bool
 
   /// A replica store over an open store.
   public init(store: Store) {
     self.store = store
     notesDamage = true
     mayHoldGraves = Self.mayHoldGraves(store)
+    mayHoldIndexes = Self.mayHoldIndexes(store)
   }
 
   /// A second replica store over a store, for a bystander that must not change what happens.
@@ -30,6 +33,7 @@ public final class LSMReplicaStore: ReplicaStore {
     self.store = store
     notesDamage = false
     mayHoldGraves = Self.mayHoldGraves(store)
+    mayHoldIndexes = Self.mayHoldIndexes(store)
   }
 
   private static func mayHoldGraves(_ store: Store) -> Bool {
@@ -83,21 +87,27 @@ public final class LSMReplicaStore: ReplicaStore {
     for change in changes {
       switch change {
       case .put(let key, let partition, let encoded, let headByteCount, let expiry):
+        index(
+          key, partition, head: Bytes(encoded.prefix(headByteCount)), expiry: expiry, into: &batch)
         batch.put(
           KeyLayout.objectKey(key, partition), encoded, headByteCount: headByteCount,
           expiry: expiry)
       case .bury(let key, let partition, let clock, let expiry):
         mayHoldGraves = true
+        index(key, partition, head: nil, expiry: nil, into: &batch)
         batch.delete(KeyLayout.objectKey(key, partition))
         batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
       case .remember(let key, let partition, let clock, let expiry):
         mayHoldGraves = true
         batch.put(KeyLayout.graveKey(key, partition), clock, expiry: expiry)
       case .removeRange(let partition, let first, let last):
+        try removeIndexes(from: first, through: last, in: partition, into: &batch)
         batch.deleteRange(
           KeyLayout.objectKey(first, partition),
           KeyLayout.successor(of: KeyLayout.objectKey(last, partition)))
-      case .remove(let key, let partition): batch.delete(KeyLayout.objectKey(key, partition))
+      case .remove(let key, let partition):
+        index(key, partition, head: nil, expiry: nil, into: &batch)
+        batch.delete(KeyLayout.objectKey(key, partition))
       case .metadata(let name, let value?): batch.put(KeyLayout.metadataKey(name), value)
       case .metadata(let name, nil): batch.delete(KeyLayout.metadataKey(name))
       }

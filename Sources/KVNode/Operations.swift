@@ -109,6 +109,12 @@ struct DropSweep {
   var cursor: ObjectKey?
 }
 
+/// An index query under way.
+struct IndexOperation {
+  var request: RequestID
+  var coordinator: IndexCoordinator
+}
+
 /// Remembers the latest forwarded PUTs, so that one that arrives twice is performed once.
 struct ForwardHistory {
   private struct Name: Hashable {

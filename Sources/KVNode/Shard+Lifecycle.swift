@@ -200,6 +200,7 @@ extension Shard {
     viewChangedForPuts()
     viewChangedForListings()
     viewChangedForConsensus()
+    viewChangedForQueries()
     viewChangedForHandoffs()
   }
 

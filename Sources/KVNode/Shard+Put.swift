@@ -235,6 +235,7 @@ extension Shard {
     write.asIs = task.options.asIs
     write.ifNoneMatch = task.options.ifNoneMatch
     write.ifNotModified = task.options.ifNotModified
+    write.dataType = task.options.dataType
     switch vnodes?.coordinate(write, in: task.partition, at: now) {
     case .success(let stored): return stored
     case .failure(let failure):

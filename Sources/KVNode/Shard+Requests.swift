@@ -16,6 +16,9 @@ extension Shard {
     case .delete(let key, let context, let options): delete(key, context, options, id)
     case .listBuckets(let type, let timeout): list(.buckets(type: type), timeout, id)
     case .listKeys(let bucket, let timeout): list(.keys(bucket), timeout, id)
+    case .index(let query, let after, let limit, let timeout):
+      self.query(query, after: after, limit: limit, timeout, id)
+    case .preferenceList(let key): reply(id, .preferenceList(preferredVnodes(of: key)))
     case .bucketProperties(let bucket):
       reply(id, .properties(view.properties(of: bucket)))
     case .setBucketProperties(let bucket, let properties): change(bucket, properties, id)
@@ -63,6 +66,7 @@ extension Shard {
       }
     }
     cancelFolds(of: id)
+    cancelQueries(of: id)
   }
 
   // MARK: Bucket properties
@@ -122,6 +126,8 @@ extension ClientRequest {
   fileprivate var bucketType: Bytes {
     switch self {
     case .get(let key, _), .put(let key, _, _, _), .delete(let key, _, _): key.bucket.type
+    case .index(let query, _, _, _): query.bucket.type
+    case .preferenceList(let key): key.bucket.type
     case .listBuckets(let type, _): type
     case .listKeys(let bucket, _), .bucketProperties(let bucket),
       .setBucketProperties(let bucket, _), .resetBucketProperties(let bucket),

@@ -74,6 +74,7 @@ public struct Shard {
   var listPages: [OperationID: ListPage] = [:]
   /// What hedged reads may still spend; see ``hedgeDue(_:)``.
   var hedgeCredit = 100
+  var queries: [OperationID: IndexOperation] = [:]
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -181,6 +182,8 @@ public struct Shard {
     case .forwardReply(let reply): takeForwardReply(reply, from: from)
     case .list(let request): serveList(request, from: from)
     case .listReply(let reply): takeListReply(reply, from: from)
+    case .index(let request): serveIndex(request, from: from)
+    case .indexReply(let reply): takeIndexReply(reply, from: from)
     case .handoff(let batch): serveHandoff(batch, from: from)
     case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
     case .handoffMessage(let message): takeHandoffMessage(message, from: from)
@@ -245,6 +248,7 @@ public struct Shard {
       case .forward(let operation): forwardDue(operation)
       case .listing(let operation): listingDue(operation)
       case .listPage(let operation): listPageDue(operation)
+      case .index(let operation): indexDue(operation)
       case .properties(let operation): propertiesDue(operation)
       case .consensus(let operation): consensusDue(operation)
       case .consensusQueue(let key): consensusQueueDue(key)
@@ -299,7 +303,7 @@ extension Shard {
   }
 
   var liveOperations: Int {
-    gets.count + puts.count + forwards.count + listings.count + listPages.count
+    gets.count + puts.count + forwards.count + listings.count + listPages.count + queries.count
       + propertyChanges.count + handoffs.active.count * handoffs.limits.windowCount + reaps.count
       + entropy.exchanges.count + entropy.folds.count + consensus.proposals.count
   }
@@ -313,6 +317,7 @@ extension Shard {
     case .forward(let operation): forwards[operation] != nil
     case .listing(let operation): listings[operation] != nil
     case .listPage(let operation): listPages[operation] != nil
+    case .index(let operation): queries[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
     case .consensus(let operation): consensus.proposals[operation] != nil
     case .consensusQueue(let key): consensus.waiting[key] != nil
@@ -343,7 +348,8 @@ extension PeerMessage {
       .transferProgress, .drained, .stopNow, .handoffMessage(.limits):
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .handoff, .handoffReceipt, .handoffMessage, .reap, .consensus:
+      .listReply, .index, .indexReply, .handoff, .handoffReceipt, .handoffMessage, .reap,
+      .consensus:
       false
     case .entropy(let message): message.isWithinNode
     }

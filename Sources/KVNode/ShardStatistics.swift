@@ -10,6 +10,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var listings = 0
   /// Bodies asked of a second replica because the first was late.
   public var hedgedReads = 0
+  /// Index queries coordinated.
+  public var queries = 0
   /// Requests answered with a failure.
   public var failures = 0
   /// Of those, time-outs.
@@ -82,6 +84,7 @@ public struct ShardStatistics: Hashable, Sendable {
   public var rows: [(name: String, value: Int)] {
     [
       ("gets", gets), ("puts", puts), ("deletes", deletes), ("listings", listings),
+      ("index_queries", queries),
       ("failures", failures), ("timeouts", timeouts), ("overloads", overloads),
       ("hedgedReads", hedgedReads),
       ("forwards", forwards), ("siblings", siblings), ("readRepairs", readRepairs),

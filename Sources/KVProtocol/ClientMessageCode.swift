@@ -25,16 +25,35 @@ package enum ClientMessageCode: UInt8, Sendable {
   case bucket = 20
   case setBucket = 21
   case bucketSet = 22
+  case mapReduce = 23
+  case mapReduced = 24
+  case index = 25
+  case indexHits = 26
   case resetBucket = 29
   case bucketReset = 30
   case getBucketType = 31
+  case setBucketType = 32
+  case getPreferenceList = 33
+  case preferenceList = 34
+  case foldBucket = 40
+  case folded = 41
+  case updateCounter = 50
+  case counterUpdated = 51
+  case getCounter = 52
+  case counter = 53
+  case fetchDataType = 80
+  case dataType = 81
+  case updateDataType = 82
+  case dataTypeUpdated = 83
   case startTLS = 255
 
   /// True for what a client may send.
   package var isRequest: Bool {
     switch self {
     case .ping, .getClientID, .setClientID, .getServerInfo, .get, .put, .delete, .listBuckets,
-      .listKeys, .getBucket, .setBucket, .resetBucket, .getBucketType, .startTLS:
+      .listKeys, .getBucket, .setBucket, .resetBucket, .getBucketType, .setBucketType, .index,
+      .getPreferenceList, .updateCounter, .getCounter, .fetchDataType, .updateDataType,
+      .mapReduce, .foldBucket, .startTLS:
       true
     default: false
     }

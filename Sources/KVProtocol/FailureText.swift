@@ -9,6 +9,8 @@ package enum FailureContext: Hashable, Sendable {
   case bucket
   /// Properties of a bucket type.
   case bucketType
+  /// Data types.
+  case dataType
 }
 
 extension RequestFailure {
@@ -38,6 +40,7 @@ extension RequestFailure {
     case .unknownBucketType(let type): Self.unknownType(type, context)
     case .tooLarge(let what): "{too_large,\(ErlangText.quoted(what))}"
     case .storage(let what): "{storage_error,\(ErlangText.quoted(what))}"
+    case .refused(let what): what
     }
   }
 
@@ -46,6 +49,7 @@ extension RequestFailure {
     case .object: "no_type"
     case .bucket: "No bucket-type named '\(String(decoding: type, as: UTF8.self))'"
     case .bucketType: "Invalid bucket type: \(ErlangText.binary(type))"
+    case .dataType: "Error no bucket type `\(ErlangText.binary(type))`"
     }
   }
 

@@ -10,10 +10,10 @@ struct FrameTarget: FuzzTarget {
   private static let frameLimit = 1 << 16
 
   var samples: [Bytes] {
-    let requests = Self.requests.map(\.payload)
+    let requests = Self.requests.map(\.payload) + TypedSamples.requests
     let answers = Self.answers
     let stream = requests.prefix(6).flatMap { Self.framed($0) }
-    return requests + answers + requests.map { Self.framed($0) } + [stream]
+    return requests + answers + TypedSamples.values + requests.map { Self.framed($0) } + [stream]
   }
 
   func run(_ bytes: Bytes) -> Bool {
@@ -25,6 +25,7 @@ struct FrameTarget: FuzzTarget {
         (try? KVObject(encoded: object.encoded().bytes)) == object,
         "an object changes when it is encoded again")
     }
+    TypedSamples.check(bytes)
     let performed = FuzzConnection()
     performed.session.received(bytes)
     performed.finish()
@@ -115,6 +116,9 @@ struct FrameTarget: FuzzTarget {
 
 /// A session on a connection that only counts, over a node that always knows an answer.
 private final class FuzzConnection {
+  /// Answers that the Swift client does not ask for.
+  private static let codesWithoutReader: Set<UInt8> = [4, 6, 24, 26, 34, 41, 51, 53, 81, 83]
+
   private(set) var submitted = 0
   private var written = 0
   private var isClosed = false
@@ -130,9 +134,9 @@ private final class FuzzConnection {
       write: { [unowned self] payload in
         precondition(!isClosed, "written after the end")
         written += 1
-        let hasNoReader = payload.first == 4 || payload.first == 6
+        let hasReader = payload.first.map { !Self.codesWithoutReader.contains($0) } ?? true
         precondition(
-          hasNoReader || (try? WireReply(payload: payload)) != nil,
+          !hasReader || (try? WireReply(payload: payload)) != nil,
           "an answer that no client can read: \(payload)")
         return true
       },
@@ -147,13 +151,20 @@ private final class FuzzConnection {
 
   private static func answer(_ request: ClientRequest) -> ClientReply {
     switch request {
+    case .get(let key, _) where TypedSamples.kind(of: key.bucket) != nil:
+      .object(TypedSamples.object(in: key.bucket))
+    case .put(let key, _, _, _) where TypedSamples.kind(of: key.bucket) != nil:
+      .stored(TypedSamples.object(in: key.bucket))
     case .get(let key, _):
       key.key.count % 2 == 0 ? .failure(.timeout) : .object(FrameTarget.object)
     case .put: .stored(FrameTarget.object)
     case .delete: .deleted
     case .listBuckets: .buckets([[1], [2]], done: true)
     case .listKeys: .keys([[1], [2]], done: true)
-    case .bucketProperties: .properties(BucketProperties())
+    case .index: .entries([IndexEntry(term: [1], key: [2])], done: true)
+    case .preferenceList:
+      .preferenceList([PreferredVnode(partition: 1, node: "n", isPrimary: true)])
+    case .bucketProperties(let bucket): .properties(TypedSamples.properties(of: bucket))
     case .setBucketProperties, .resetBucketProperties, .dropBucket: .propertiesStored
     case .fold: .folded(FoldResult())
     }

@@ -8,13 +8,25 @@ import Testing
   private static let scripts = root.appending(path: "Tests/ConformanceTests/Python")
   private static let shared = root.deletingLastPathComponent().appending(path: "shared")
   private static let replayer = shared.appending(path: "tools/riak-replay.py")
-  private static let recording = shared.appending(
-    path: "data/riak-exchanges/pb-edge-cases.jsonl")
+  private static let recordings = shared.appending(path: "data/riak-exchanges")
+  private static let protobufRecordings = [
+    "pb-edge-cases", "pb-python-test_2i", "pb-python-test_btypes", "pb-python-test_datatypes",
+    "pb-python-test_kv",
+  ].map { recordings.appending(path: "\($0).jsonl").path }
+
+  /// The bucket types that the client's suites and the recordings use.
+  private static let types = [
+    ("sib", #"{"allow_mult":true}"#), ("no_siblings", #"{"allow_mult":false}"#),
+    ("write_once", #"{"write_once":true}"#), ("plain", "{}"), ("mr", "{}"),
+    ("counters", #"{"datatype":"counter"}"#), ("sets", #"{"datatype":"set"}"#),
+    ("maps", #"{"datatype":"map"}"#), ("hlls", #"{"datatype":"hll"}"#),
+    ("gsets", #"{"datatype":"gset"}"#),
+  ]
 
   private static let python = URL(filePath: "/usr/bin/env")
 
   private static func hasRecording() -> Bool {
-    FileManager.default.fileExists(atPath: recording.path)
+    protobufRecordings.allSatisfy { FileManager.default.fileExists(atPath: $0) }
   }
 
   private func say(_ text: String) {
@@ -45,6 +57,12 @@ import Testing
     ]
   }
 
+  private func createTypes(_ nodes: ConformanceNodes) async throws {
+    for (type, properties) in Self.types {
+      try await nodes.admin(0, ["bucket-type", "create", type, "{\"props\":\(properties)}"])
+    }
+  }
+
   @Test(.timeLimit(.minutes(10)))
   func `the Python client does its daily work on a cluster of three`() async throws {
     guard let client = try preparedClient() else { return }
@@ -55,7 +73,8 @@ import Testing
       client.python, [script("basic.py")] + nodes.addresses, environment: environment)
     say("\n" + daily.output)
     #expect(daily.status == 0, "\(daily.output)")
-    say("running the client's own suite")
+    try await createTypes(nodes)
+    say("running the client's own suites")
     let suite = try ConformanceNodes.run(
       client.python, [script("suite.py")], environment: environment)
     say("\n" + suite.output)
@@ -65,26 +84,16 @@ import Testing
   @Test(
     .enabled(if: hasRecording(), "the recorded exchanges are not beside the checkout"),
     .timeLimit(.minutes(5)))
-  func `recorded edge cases are answered like by the reference`() async throws {
+  func `recorded protobuf exchanges are answered like by the reference`() async throws {
     let version = try ConformanceNodes.run(Self.python, ["python3", "--version"])
     guard version.status == 0 else { return say("SKIPPED, there is no python3") }
     say("starting one node")
     let nodes = try await ConformanceNodes(1)
-    for (type, properties) in [
-      ("sib", #"{"allow_mult":true}"#), ("no_siblings", #"{"allow_mult":false}"#),
-      ("write_once", #"{"write_once":true}"#), ("plain", "{}"), ("mr", "{}"),
-      ("counters", #"{"datatype":"counter"}"#), ("sets", #"{"datatype":"set"}"#),
-      ("maps", #"{"datatype":"map"}"#), ("hlls", #"{"datatype":"hll"}"#),
-      ("gsets", #"{"datatype":"gset"}"#),
-    ] {
-      try await nodes.admin(0, ["bucket-type", "create", type, "{\"props\":\(properties)}"])
-    }
+    try await createTypes(nodes)
     let replay = try ConformanceNodes.run(
       Self.python,
-      [
-        "python3", script("edge_cases.py"), Self.replayer.path, Self.recording.path,
-        nodes.addresses[0],
-      ])
+      ["python3", Self.replayer.path, "--pb", nodes.addresses[0], "--verbose"]
+        + Self.protobufRecordings)
     say("\n" + replay.output)
     #expect(replay.status == 0, "\(replay.output)")
   }

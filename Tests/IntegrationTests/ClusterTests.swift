@@ -5,9 +5,11 @@ import Testing
 
 extension IntegrationTests {
   private func client(_ cluster: TestCluster, _ nodes: [Int]) -> KVClient {
-    KVClient(
-      configuration: KVClientConfiguration(
-        endpoints: nodes.map { KVEndpoint(host: "127.0.0.1", port: cluster.ports[$0].client) }))
+    var configuration = KVClientConfiguration(
+      endpoints: nodes.map { KVEndpoint(host: "127.0.0.1", port: cluster.ports[$0].client) })
+    // What is tested is that nothing is lost, on a machine that runs all other tests meanwhile.
+    configuration.requestTimeout = .seconds(40)
+    return KVClient(configuration: configuration)
   }
 
   private func key(_ number: Int) -> ObjectKey {

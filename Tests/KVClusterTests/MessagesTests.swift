@@ -16,6 +16,8 @@ import Testing
     options.timeout = .milliseconds(1500)
     options.syncOnWrite = .one
     options.returnBody = true
+    options.dataType = DataTypeUpdate(
+      operation: .set(adds: [[1]], removes: [[2]]), context: VersionVector(), precision: 12)
     let context = VersionVector([Dot(actor: VnodeID(rawValue: 9), counter: 3)])
     let content = Content(
       value: [1, 2, 3], contentType: Bytes("text/plain".utf8),
@@ -44,6 +46,7 @@ import Testing
       .insufficientVnodes(need: 2, got: 1), .nValViolation(4),
       .quorumViolation(option: "r", value: 9), .allNodesDown, .matchFound, .modified, .notFound,
       .unknownBucketType([1]), .tooLarge("x"), .storage("y"), .failed,
+      .refused("z"),
     ]
     var messages: [PeerMessage] = [
       .membership([1, 2, 3]), .view(view, number: 4), .viewRequest(after: 3),
@@ -57,6 +60,20 @@ import Testing
           operation: operation, partition: partition, key: key, context: context,
           content: content, options: options)),
       .forwardReply(ForwardReply(operation: operation, result: .success(encoded))),
+      .index(
+        IndexRequest(
+          operation: operation, partition: partition, firstPartitions: [partition],
+          query: IndexQuery(
+            bucket: bucket, field: Bytes("a_bin".utf8), lower: [1], upper: [2],
+            pattern: try? TermPattern(Bytes("a+".utf8))),
+          after: IndexEntry(term: [1], key: [2]), limit: 5)),
+      .indexReply(
+        IndexReply(
+          operation: operation, partition: partition,
+          result: .success(
+            IndexReply.Page(
+              entries: [IndexEntry(term: [1], key: [2])], cursor: IndexEntry(term: [1], key: [2]))))
+      ),
       .list(
         ListRequest(
           operation: operation, partition: partition, scope: .keys(bucket),

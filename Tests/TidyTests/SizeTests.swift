@@ -36,6 +36,9 @@ import Testing
         )
       else { continue }
       if line.contains("{"), line.hasSuffix("}") { continue }
+      // The requirement of a protocol has no body; an empty line follows.
+      let opening = file.lines[index...].prefix { !$0.isEmpty }
+      guard opening.contains(where: { $0.hasSuffix("{") }) else { continue }
       let indent = line.prefix { $0 == " " }
       guard
         let end = file.lines[index...].firstIndex(where: { $0.hasPrefix(indent + "}") })

@@ -72,6 +72,13 @@ public final class TreeKeeper: ReplicaStore {
   }
 
   /// See ``ReplicaStore``.
+  public func indexEntries(
+    of query: IndexQuery, in partition: PartitionID, after: IndexEntry?, limit: Int
+  ) throws(ReplicaStoreFailure) -> IndexScan {
+    try store.indexEntries(of: query, in: partition, after: after, limit: limit)
+  }
+
+  /// See ``ReplicaStore``.
   public func snapshot() throws(ReplicaStoreFailure) -> any ReplicaSnapshot {
     try store.snapshot()
   }

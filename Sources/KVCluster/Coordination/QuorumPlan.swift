@@ -1,3 +1,4 @@
+import KVBase
 public import KVModel
 
 /// How a GET will be decided: which vnodes are asked and how many of which answers are enough.
@@ -127,7 +128,15 @@ public struct PutPlan: Hashable, Sendable {
 
 extension BucketProperties {
   /// False when only the newest content of an object may stay.
-  public var keepsSiblings: Bool { allowMult && !lastWriteWins }
+  public var keepsSiblings: Bool { allowMult && !lastWriteWins && !isWriteOnce }
+
+  private static let writeOnceName = Bytes("write_once".utf8)
+  private static let isTrue = Bytes("true".utf8)
+
+  /// True when an object is not meant to be written twice: of two writes the later stays.
+  private var isWriteOnce: Bool {
+    opaque.contains { $0.key == Self.writeOnceName && $0.value == Self.isTrue }
+  }
 
   /// N of a request, which may ask for fewer replicas than the bucket's.
   func replicaCount(override: UInt32?) -> Result<Int, RequestFailure> {

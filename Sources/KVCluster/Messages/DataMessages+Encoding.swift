@@ -126,6 +126,8 @@ extension ForwardedPut {
     options.encode(into: &writer)
     context.encode(into: &writer)
     content.encode(into: &writer)
+    // At the end, so that nodes that do not know data types read the rest as ever.
+    options.dataType?.encode(into: &writer)
   }
 
   init(decoding reader: inout ByteReader) throws(DecodingFailure) {
@@ -135,6 +137,7 @@ extension ForwardedPut {
     options = try PutOptions(decoding: &reader)
     context = try VersionVector(decoding: &reader)
     content = try Content(decoding: &reader)
+    if !reader.isAtEnd { options.dataType = try DataTypeUpdate(decoding: &reader) }
   }
 }
 

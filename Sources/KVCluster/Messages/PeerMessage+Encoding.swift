@@ -25,6 +25,8 @@ extension PeerMessage {
     case .forwardReply(let reply): reply.encode(into: &writer)
     case .list(let request): request.encode(into: &writer)
     case .listReply(let reply): reply.encode(into: &writer)
+    case .index(let request): request.encode(into: &writer)
+    case .indexReply(let reply): reply.encode(into: &writer)
     case .handoff(let batch): batch.encode(into: &writer)
     case .handoffReceipt(let receipt): receipt.encode(into: &writer)
     case .handoffMessage(let message): message.encode(into: &writer)
@@ -63,6 +65,8 @@ extension PeerMessage {
     case 9: self = .forwardReply(try ForwardReply(decoding: &reader))
     case 10: self = .list(try ListRequest(decoding: &reader))
     case 11: self = .listReply(try ListReply(decoding: &reader))
+    case 0x20: self = .index(try IndexRequest(decoding: &reader))
+    case 0x21: self = .indexReply(try IndexReply(decoding: &reader))
     case 12: self = .handoff(try HandoffBatch(decoding: &reader))
     case 13: self = .handoffReceipt(try HandoffReceipt(decoding: &reader))
     case 14: self = .setProperties(try PropertiesChange(decoding: &reader))
@@ -101,6 +105,8 @@ extension PeerMessage {
     case .forwardReply: 9
     case .list: 10
     case .listReply: 11
+    case .index: 0x20
+    case .indexReply: 0x21
     case .handoff: 12
     case .handoffReceipt: 13
     case .handoffMessage(let message): message.tag

@@ -45,6 +45,10 @@ public enum PeerMessage: Hashable, Sendable {
   case list(ListRequest)
   /// From a vnode: a page.
   case listReply(ListReply)
+  /// To a vnode: a page of an index query.
+  case index(IndexRequest)
+  /// From a vnode: hits.
+  case indexReply(IndexReply)
   /// To the vnode that should hold these objects.
   case handoff(HandoffBatch)
   /// From the receiver of a batch: durable, or refused.

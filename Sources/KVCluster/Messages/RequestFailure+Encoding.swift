@@ -24,6 +24,7 @@ extension RequestFailure {
     case .tooLarge(let text): (16, 0, 0, Bytes(text.utf8))
     case .storage(let text): (17, 0, 0, Bytes(text.utf8))
     case .failed: (0x30, 0, 0, [])
+    case .refused(let text): (18, 0, 0, Bytes(text.utf8))
     }
   }
 
@@ -62,6 +63,7 @@ extension RequestFailure {
     case 16: self = .tooLarge(String(decoding: text, as: UTF8.self))
     case 17: self = .storage(String(decoding: text, as: UTF8.self))
     case 0x30: self = .failed
+    case 18: self = .refused(String(decoding: text, as: UTF8.self))
     default: throw reader.failure(expected: "a request failure, not \(tag)")
     }
   }

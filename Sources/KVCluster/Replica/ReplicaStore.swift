@@ -20,7 +20,7 @@ public struct ReplicaStoreFailure: Error, Hashable, Sendable, CustomStringConver
 /// Calls are synchronous and made by the shard alone. A write is visible at once and durable when
 /// the shard is told that its sequence is synced: the shard asks for that by an effect, so that one
 /// flush serves all writes that wait.
-public protocol ReplicaStore: RegisterStore {
+public protocol ReplicaStore: RegisterStore, IndexStore, RepairableStore {
   /// The encoded object of `key` in `partition`, nil when there is none.
   func object(_ key: ObjectKey, in partition: PartitionID) throws(ReplicaStoreFailure) -> Bytes?
 
@@ -56,7 +56,19 @@ public protocol ReplicaStore: RegisterStore {
 
   /// A small value that the node keeps for itself (ring state, vnode identities).
   func metadata(_ name: String) throws(ReplicaStoreFailure) -> Bytes?
+}
 
+/// Reading the index entries of a shard's objects; part of ``ReplicaStore``.
+public protocol IndexStore: AnyObject {
+  /// Hits of an index query in order, strictly after `after` (nil: from the first): at most `limit` of
+  /// them. The query's pattern is not looked at.
+  func indexEntries(
+    of query: IndexQuery, in partition: PartitionID, after: IndexEntry?, limit: Int
+  ) throws(ReplicaStoreFailure) -> IndexScan
+}
+
+/// Damage of a shard's store; part of ``ReplicaStore``.
+public protocol RepairableStore: AnyObject {
   /// What the store has found it cannot read, of the objects it should hold; at most a few dozen.
   func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage]
 
@@ -68,7 +80,7 @@ public protocol ReplicaStore: RegisterStore {
   func resolve(_ damage: ReplicaDamage) throws(ReplicaStoreFailure)
 }
 
-extension ReplicaStore {
+extension RepairableStore {
   /// A store that cannot be damaged.
   public func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage] { [] }
 

@@ -19,6 +19,8 @@ public struct CoordinatedWrite: Hashable, Sendable {
   public var ifNoneMatch = false
   /// Refuse with `modified` when the context has not seen all that is stored here.
   public var ifNotModified = false
+  /// A change of a data type, from which the content is made.
+  public var dataType: DataTypeUpdate?
 
   /// A write of `content` by someone who has seen `context`.
   public init(
@@ -120,13 +122,16 @@ public struct Vnodes {
     defer { if !isApplied { identities = before } }
     do throws(ReplicaStoreFailure) {
       var object = try load(write.key, in: partition).object
+      var write = write
       if let refusal = refusal(of: write, over: object) { return .failure(refusal) }
       let life = rules.life(in: write.key.bucket, at: wallClock)
       var changes: [ReplicaChange] = []
       if write.asIs {
         object = object.merging(Self.asIs(write))
       } else {
-        changes += try perform(write, on: &object, in: partition, life, at: now)
+        let performed = try perform(&write, on: &object, in: partition, life, at: now)
+        if let refusal = performed.refusal { return .failure(refusal) }
+        changes += performed.changes
       }
       if !write.keepsSiblings { object.keepNewestSibling() }
       if let refusal = excess(object) { return .failure(refusal) }
@@ -158,9 +163,9 @@ public struct Vnodes {
 
   /// Adds the write's event to the object; the changes belong in the batch that stores it.
   private mutating func perform(
-    _ write: CoordinatedWrite, on object: inout KVObject, in partition: PartitionID,
+    _ write: inout CoordinatedWrite, on object: inout KVObject, in partition: PartitionID,
     _ life: BucketRules.Life?, at now: Now
-  ) throws(ReplicaStoreFailure) -> [ReplicaChange] {
+  ) throws(ReplicaStoreFailure) -> (changes: [ReplicaChange], refusal: RequestFailure?) {
     var changes: [ReplicaChange] = []
     var actor = try identities.identity(of: partition, in: store)
     var floor = try identities.floor(of: partition, in: store)
@@ -173,6 +178,8 @@ public struct Vnodes {
     // forged or belongs to another key, and must not decide what is counted next.
     var context = write.context.capping(actor, at: max(object.clock[actor], floor))
     if write.replacesAll { context = object.clock.merging(context) }
+    let next = Dot(actor: actor, counter: max(object.clock[actor], floor) + 1)
+    if let refusal = write.change(object, as: next, at: now) { return ([], refusal) }
     let content = stamped(write, over: object, by: actor, at: now, life)
     let dot = object.write(content, context: context, by: actor, above: floor)
     if life?.secondsToLive != nil,
@@ -180,7 +187,7 @@ public struct Vnodes {
     {
       changes.append(change)
     }
-    return changes
+    return (changes, nil)
   }
 
   /// Merges an object that another vnode sent into what the vnode of `partition` holds.

@@ -55,6 +55,9 @@ public struct PutOptions: Hashable, Sendable {
   public var ifNotModified = false
   /// True when the merged object is wanted in the reply.
   public var returnBody = false
+  /// A change of a data type, made at the coordinating vnode from what it holds; the content given
+  /// with it is not used.
+  public var dataType: DataTypeUpdate?
 
   /// Options that leave everything to the bucket.
   public init() {}
@@ -99,6 +102,10 @@ public enum ClientRequest: Hashable, Sendable {
   case listBuckets(type: Bytes, timeout: Duration?)
   /// Every key of a bucket, in batches.
   case listKeys(BucketID, timeout: Duration?)
+  /// The hits of an index query in order, in batches: those after one, and at most so many.
+  case index(IndexQuery, after: IndexEntry?, limit: Int?, timeout: Duration?)
+  /// The vnodes of an object.
+  case preferenceList(ObjectKey)
   /// The bucket's properties.
   case bucketProperties(BucketID)
   /// Replace the bucket's properties by this complete, validated set.
@@ -125,6 +132,10 @@ public enum ClientReply: Hashable, Sendable {
   case buckets([Bytes], done: Bool)
   /// Some keys.
   case keys([Bytes], done: Bool)
+  /// Some hits of an index query.
+  case entries([IndexEntry], done: Bool)
+  /// The vnodes of an object in order of preference.
+  case preferenceList([PreferredVnode])
   /// The bucket's properties.
   case properties(BucketProperties)
   /// Setting or resetting properties: done.
@@ -133,6 +144,23 @@ public enum ClientReply: Hashable, Sendable {
   case folded(FoldResult)
   /// The request failed.
   case failure(RequestFailure)
+}
+
+/// One vnode of an object's preference list, as clients are told.
+public struct PreferredVnode: Hashable, Sendable {
+  /// The number of the partition.
+  public var partition: Int
+  /// The name of the node.
+  public var node: String
+  /// False for a vnode that stands in for another.
+  public var isPrimary: Bool
+
+  /// The vnode of `partition` on `node`.
+  public init(partition: Int, node: String, isPrimary: Bool) {
+    self.partition = partition
+    self.node = node
+    self.isPrimary = isPrimary
+  }
 }
 
 /// Why a request failed: an expected outcome, which the client must see.
@@ -177,4 +205,6 @@ public enum RequestFailure: Error, Hashable, Sendable {
   case tooLarge(String)
   /// The node's disk refused; the text says how.
   case storage(String)
+  /// What is asked cannot be done with what is stored; the text says why.
+  case refused(String)
 }

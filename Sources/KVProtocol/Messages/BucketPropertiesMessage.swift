@@ -87,7 +87,7 @@ extension RpbBucketProps {
 }
 
 extension BucketProperties {
-  fileprivate func number(_ name: Bytes) -> UInt32? {
+  func number(_ name: Bytes) -> UInt32? {
     self[opaque: name].flatMap { UInt32(String(decoding: $0, as: UTF8.self)) }
   }
 

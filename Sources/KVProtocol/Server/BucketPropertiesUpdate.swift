@@ -126,6 +126,18 @@ extension BucketPropertiesUpdate {
     return problems + immutabilityProblems(present)
   }
 
+  /// Why the precision of estimates may not be as asked: it can only become smaller.
+  private func precisionProblem(_ present: BucketProperties) -> String? {
+    let limits = HyperLogLog.precisions
+    let most = min(
+      present.number(OpaqueProperty.hllPrecision) ?? UInt32(limits.upperBound),
+      UInt32(limits.upperBound))
+    guard !(UInt32(limits.lowerBound)...most).contains(message.hllPrecision) else { return nil }
+    return "\(message.hllPrecision) not supported for Hyperloglog precision property for bucket "
+      + "type. Precision must be an integer between 4 and 16, inclusive (3 < p < 17) and "
+      + "precision can be reduced but never increased after initial setting"
+  }
+
   /// What was settled when the bucket's type was created, and cannot change.
   private func immutabilityProblems(_ present: BucketProperties) -> [String] {
     var problems: [String] = []
@@ -147,6 +159,9 @@ extension BucketPropertiesUpdate {
     }
     if present.isConsistent, message.hasNVal, Int(message.nVal) != present.nVal {
       problems.append("{n_val,\"n_val cannot be modified for existing consistent type\"}")
+    }
+    if message.hasHllPrecision, let reason = precisionProblem(present) {
+      problems.append("{hll_precision,\n\(String(repeating: " ", count: 32))\"\(reason)\"}")
     }
     let isWriteOnce = present.flag(OpaqueProperty.writeOnce) ?? false
     if message.hasWriteOnce, message.writeOnce != isWriteOnce {

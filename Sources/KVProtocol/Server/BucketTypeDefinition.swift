@@ -30,9 +30,6 @@ package enum BucketTypeDefinition {
       try set(name, props[name] as Any, in: &message)
     }
     var properties = BucketProperties(untyped: false)
-    if props["write_once"] as? Bool == true, props["allow_mult"] == nil {
-      properties.allowMult = false
-    }
     properties = try BucketPropertiesUpdate(message).applied(to: properties, untyped: false)
     try settle(props, in: &properties)
     return properties

@@ -21,6 +21,18 @@ package enum ReplyShape: Hashable, Sendable {
   case properties(untyped: Bool)
   /// A bucket type's properties.
   case typeProperties(untyped: Bool)
+  /// A data type.
+  case dataType(DataTypeKind, includesContext: Bool)
+  /// The update of a data type; its value is told when the reply has one.
+  case dataTypeUpdated(DataTypeKind, includesContext: Bool, generatedKey: Bytes?)
+  /// A counter of old clients.
+  case counterValue
+  /// The update of a counter of old clients.
+  case counterUpdated
+  /// Hits of an index query.
+  case index(IndexShape)
+  /// The vnodes of an object.
+  case preferenceList
   /// Properties set.
   case propertiesStored
   /// Properties reset.
@@ -29,9 +41,12 @@ package enum ReplyShape: Hashable, Sendable {
   /// How failures of the request read.
   package var failureContext: FailureContext {
     switch self {
-    case .object, .stored, .deleted: .object
+    case .object, .stored, .deleted, .preferenceList: .object
+    case .dataType, .dataTypeUpdated: .dataType
     case .typeProperties: .bucketType
-    case .buckets, .keys, .properties, .propertiesStored, .propertiesReset: .bucket
+    case .buckets, .keys, .properties, .propertiesStored, .propertiesReset, .index,
+      .counterValue, .counterUpdated:
+      .bucket
     }
   }
 }
@@ -66,6 +81,13 @@ package enum ReplyEncoder {
     case (.properties(let properties), .properties(let untyped)),
       (.properties(let properties), .typeProperties(let untyped)):
       [bucket(properties, untyped: untyped)]
+    case (.object(let object), .dataType), (.object(let object), .counterValue),
+      (.stored(let object), .dataTypeUpdated), (.stored(let object), .counterUpdated):
+      [dataType(object, shape)]
+    case (.entries(let entries, let done), .index(let shape)):
+      (entries.isEmpty ? [] : [index(entries, shape, continuation: nil, done: false)])
+        + (done ? [index([], shape, continuation: nil, done: true)] : [])
+    case (.preferenceList(let vnodes), .preferenceList): [preferenceList(vnodes)]
     case (.propertiesStored, .propertiesStored): [frame(.bucketSet)]
     case (.propertiesStored, .propertiesReset): [frame(.bucketReset)]
     default: preconditionFailure("\(reply) answers no request of the shape \(shape)")
@@ -113,6 +135,14 @@ package enum ReplyEncoder {
     return frame(.got, message)
   }
 
+  /// An `RpbGetResp` body that tells everything of an object, tombstones too.
+  static func contents(of object: KVObject) -> Bytes {
+    var message = RpbGetResp()
+    message.content = object.siblings.map { RpbContent($0, headOnly: false) }
+    message.vclock = Data(object.clock.clientBytes)
+    return Bytes(frame(.got, message).dropFirst())
+  }
+
   private static func stored(_ object: KVObject, _ key: Bytes?, _ headOnly: Bool) -> Bytes {
     var message = RpbPutResp()
     if let key { message.key = Data(key) }
@@ -121,6 +151,25 @@ package enum ReplyEncoder {
       message.vclock = Data(object.clock.clientBytes)
     }
     return frame(.stored, message)
+  }
+
+  private static func dataType(_ object: KVObject, _ shape: ReplyShape) -> Bytes {
+    do throws(DataTypeFailure) {
+      switch shape {
+      case .dataType(let kind, let includesContext):
+        return DataTypeMessages.fetched(
+          try object.dataType(kind), kind, includesContext: includesContext)
+      case .dataTypeUpdated(let kind, let includesContext, let generatedKey):
+        return DataTypeMessages.updated(
+          try object.dataType(kind), generatedKey: generatedKey,
+          includesContext: includesContext)
+      case .counterValue:
+        return DataTypeMessages.counter(.counter, try object.dataType(.counter))
+      default: return DataTypeMessages.counter(.counterUpdated, try object.dataType(.counter))
+      }
+    } catch {
+      return self.error("{type_mismatch,\(ErlangText.quoted("\(error)"))}")
+    }
   }
 
   private static func batches(_ names: [Bytes]) -> [[Bytes]] {

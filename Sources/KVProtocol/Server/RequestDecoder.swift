@@ -17,6 +17,10 @@ package enum SessionRequest: Hashable, Sendable {
   case perform(ClientRequest, ReplyShape)
   /// Read the bucket's properties, change some, and store them.
   case update(BucketID, BucketPropertiesUpdate)
+  /// Read the bucket's properties and perform what they allow.
+  case dataType(DataTypeRequest)
+  /// Perform several requests, as a script says.
+  case script(ScriptRequest)
 }
 
 /// Turns the frames of clients into requests.
@@ -48,6 +52,14 @@ package enum RequestDecoder {
     case .setBucket: return try setBucket(decoded(body))
     case .resetBucket: return try resetBucket(decoded(body))
     case .getBucketType: return getBucketType(try decoded(body))
+    case .setBucketType: return try setBucketType(body)
+    case .index: return try index(body)
+    case .mapReduce, .foldBucket: return .script(ScriptRequest(code: code, body: body))
+    case .getPreferenceList: return try preferenceList(body)
+    case .updateCounter: return .dataType(try .counterUpdate(body))
+    case .getCounter: return .dataType(try .counterGet(body))
+    case .fetchDataType: return .dataType(try .fetch(body))
+    case .updateDataType: return .dataType(try .update(body, makeKey: makeKey))
     case .ping: return .answer([ClientMessageCode.pong.rawValue])
     case .getServerInfo: return .serverInfo
     case .getClientID: return .clientID
@@ -235,7 +247,18 @@ extension RequestDecoder {
     return .perform(.resetBucketProperties(bucket), .propertiesReset)
   }
 
-  /// A type's properties are those of its bucket without a name, which nobody can change.
+  /// A type's properties are those of its bucket without a name.
+  private static func setBucketType(_ body: Bytes) throws(ProtocolFailure) -> SessionRequest {
+    let fields = try ProtobufFields(body[...])
+    let type = try fields.required(1, "type")
+    let properties: RpbBucketProps = try decoded(fields.required(2, "props"))
+    guard type != BucketID.defaultType else {
+      throw .refused("Invalid bucket properties: no_default_update")
+    }
+    return .update(BucketID(type: type, name: []), BucketPropertiesUpdate(properties))
+  }
+
+  /// See ``setBucketType(_:)``.
   private static func getBucketType(_ message: RpbGetBucketTypeReq) -> SessionRequest {
     let type = Bytes(message.type)
     return .perform(

@@ -55,6 +55,8 @@ package struct ClientSessionLimits: Sendable {
   package var waitingBytes = 8 << 20
   /// Bucket names gathered for a listing in one message.
   package var gatheredNames = 500_000
+  /// Bytes of index hits gathered for one message.
+  package var gatheredBytes = 48 << 20
   /// The largest reply.
   package var replyBytes = 64 << 20
 
@@ -70,7 +72,7 @@ package struct ClientSessionLimits: Sendable {
 /// **Concurrency**: belongs to one thread (an event loop or a shard's); holds no lock.
 /// **Source**: reference sections 1.1, 1.10 and 1.22.
 package final class ClientSession {
-  private enum State {
+  enum State {
     case idle
     case performing(ReplyShape)
     /// At least one message of a listing has been sent, and more will follow.
@@ -80,7 +82,9 @@ package final class ClientSession {
 
   private var environment: ClientSessionEnvironment
   private let limits: ClientSessionLimits
-  private var state = State.idle
+  var state = State.idle
+  /// What performs the present request, when it takes several.
+  var script: (any SessionScript)?
   private var cancel: ClientSessionEnvironment.Cancel?
   /// Tells the replies of the present request from late ones of a request given up.
   private var generation: UInt64 = 0
@@ -89,6 +93,7 @@ package final class ClientSession {
   private var isReadingPaused = false
   private var isAdvancing = false
   private var gathered = NameCollector()
+  private var hits = HitCollector()
 
   /// A session for a new connection.
   package init(
@@ -134,7 +139,7 @@ package final class ClientSession {
     giveUp()
   }
 
-  private var isClosed: Bool {
+  var isClosed: Bool {
     if case .closed = state { return true }
     return false
   }
@@ -143,6 +148,8 @@ package final class ClientSession {
     generation += 1
     waiting = RequestQueue()
     gathered = NameCollector()
+    hits = HitCollector()
+    script = nil
     let cancel = cancel
     self.cancel = nil
     cancel?()
@@ -161,7 +168,7 @@ package final class ClientSession {
     end()
   }
 
-  private func write(_ payload: Bytes) {
+  func write(_ payload: Bytes) {
     guard !isClosed else { return }
     var payload = payload
     if payload.count > limits.replyBytes {
@@ -222,11 +229,15 @@ extension ClientSession {
     case .update(let bucket, let update):
       state = .performing(.propertiesStored)
       submit(.bucketProperties(bucket)) { $0.apply(update, to: bucket, after: $1) }
+    case .script(let request): perform(request)
+    case .dataType(let request):
+      state = .performing(.propertiesStored)
+      submit(.bucketProperties(request.key.bucket)) { $0.perform(request, after: $1) }
     }
   }
 
   /// Submits for the request being performed; replies that come after it was given up are dropped.
-  private func submit(
+  func submit(
     _ request: ClientRequest, then handle: @escaping (ClientSession, ClientReply) -> Void
   ) {
     generation += 1
@@ -251,7 +262,27 @@ extension ClientSession {
     }
   }
 
+  private func perform(_ request: DataTypeRequest, after reply: ClientReply) {
+    guard case .properties(let properties) = reply else {
+      if case .failure(let failure) = reply {
+        write(ReplyEncoder.error(failure.text(for: request.failureContext)))
+      }
+      return finish()
+    }
+    do throws(ProtocolFailure) {
+      let (planned, shape) = try request.planned(for: properties)
+      state = .performing(shape)
+      submit(planned) { $0.answer($1, shape) }
+    } catch {
+      write(ReplyEncoder.error(error.text))
+      finish()
+    }
+  }
+
   private func answer(_ reply: ClientReply, _ shape: ReplyShape) {
+    if case .index(let form) = shape, case .entries(let entries, let done) = reply {
+      return answer(entries, done: done, form)
+    }
     if case .buckets(streamed: false) = shape, case .buckets(let names, let done) = reply {
       return gather(names, done: done)
     }
@@ -282,8 +313,38 @@ extension ClientSession {
     finish()
   }
 
-  private func finish() {
+  /// Tells the hits of an index query, at once or together, and where the query would go on.
+  private func answer(_ entries: [IndexEntry], done: Bool, _ form: IndexShape) {
+    hits.insert(entries, keeping: !form.isStreamed)
+    guard hits.byteCount <= limits.gatheredBytes else {
+      write(
+        ReplyEncoder.error(
+          RequestFailure.tooLarge("more than \(limits.gatheredBytes) bytes of hits").text()))
+      let cancel = cancel
+      finish()
+      cancel?()
+      return
+    }
+    let next = done && hits.count == form.limit ? hits.last : nil
+    if form.isStreamed {
+      if !entries.isEmpty {
+        write(ReplyEncoder.index(entries, form, continuation: nil, done: false))
+      }
+      if done { write(ReplyEncoder.index([], form, continuation: next, done: true)) }
+    } else if done {
+      write(ReplyEncoder.index(hits.entries, form, continuation: next, done: false))
+    }
     guard !isClosed else { return }
+    if done {
+      finish()
+    } else if form.isStreamed {
+      state = .streaming(.index(form))
+    }
+  }
+
+  func finish() {
+    guard !isClosed else { return }
+    hits = HitCollector()
     generation += 1
     cancel = nil
     gathered = NameCollector()

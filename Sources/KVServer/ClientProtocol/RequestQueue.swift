@@ -1,4 +1,5 @@
 import KVBase
+import KVModel
 
 /// The payloads of a connection that wait for their turn, first in, first out.
 struct RequestQueue {
@@ -37,4 +38,21 @@ struct NameCollector {
   var sorted: [Bytes] { names.sorted { $0.lexicographicallyPrecedes($1) } }
 
   mutating func insert(_ batch: [Bytes]) { names.formUnion(batch) }
+}
+
+/// Hits of an index query, gathered from several batches.
+struct HitCollector {
+  private(set) var entries: [IndexEntry] = []
+  private(set) var count = 0
+  private(set) var byteCount = 0
+  private(set) var last: IndexEntry?
+
+  /// Counts a batch, and keeps it when its hits are to be told together.
+  mutating func insert(_ batch: [IndexEntry], keeping: Bool) {
+    count += batch.count
+    last = batch.last ?? last
+    guard keeping else { return }
+    entries += batch
+    byteCount += batch.reduce(0) { $0 + $1.term.count + $1.key.count + 16 }
+  }
 }

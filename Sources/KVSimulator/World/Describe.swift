@@ -109,6 +109,8 @@ struct Describe {
     case .deleted: 1
     case .buckets(let names, let done): UInt64(names.count) << 1 | (done ? 1 : 0)
     case .keys(let keys, let done): UInt64(keys.count) << 1 | (done ? 1 : 0)
+    case .entries(let entries, let done): UInt64(entries.count) << 1 | (done ? 1 : 0)
+    case .preferenceList(let vnodes): UInt64(vnodes.count)
     case .properties(let properties): UInt64(properties.nVal)
     case .propertiesStored: 2
     case .folded(let result): UInt64(result.count)
@@ -126,7 +128,10 @@ struct Describe {
       "delete \(name(key)) context \(context.map(text(of:)) ?? "none")"
     case .listBuckets: "list buckets"
     case .listKeys(let bucket, _): "list keys of \(String(decoding: bucket.name, as: UTF8.self))"
-    case .bucketProperties, .setBucketProperties, .resetBucketProperties, .dropBucket, .fold:
+    case .index(let query, _, _, _):
+      "query \(String(decoding: query.field, as: UTF8.self))"
+    case .preferenceList, .bucketProperties, .setBucketProperties, .resetBucketProperties,
+      .dropBucket, .fold:
       "\(request)"
     }
   }
@@ -144,7 +149,8 @@ struct Describe {
     switch reply {
     case .object(let object): text(of: object)
     case .stored(let object): "stored \(text(of: object))"
-    case .deleted, .buckets, .keys, .properties, .propertiesStored, .folded, .failure:
+    case .deleted, .buckets, .keys, .entries, .preferenceList, .properties, .propertiesStored,
+      .folded, .failure:
       "\(reply)"
     }
   }

@@ -1,44 +1,76 @@
 #!/usr/bin/env python3
-"""Runs the Python client's own key/value suite against a cluster.
+"""Runs the Python client's own live suites against a cluster over protobuf.
 
-usage: suite.py      RIAK_TEST_PB_PORT names the port; the client's folder is on PYTHONPATH
+usage: suite.py [MODULE ...]      all of them when none is named
 
-Every test must pass but those listed below, which use messages that are not served or depend on the
-machine the client runs on. Exits with 1 when any other fails.
+RIAK_TEST_PB_PORT names the port; the client's folder is on PYTHONPATH; the cluster is fresh and has
+the bucket types that prepare the suites (see scripts/conformance). For each module the passes,
+failures and skips are printed. Every test must pass but those listed below. Exits with 1 when any
+other fails or a module has fewer tests than it should.
 """
 import os
 import sys
 import unittest
 
-SWITCHES = ["BTYPES", "CLIENT", "DATATYPES", "INDEXES", "MAPREDUCE", "POOL", "SEARCH",
-            "SECURITY", "TIMESERIES", "YZ"]
-os.environ.update({f"RUN_{name}": "0" for name in SWITCHES})
-os.environ.update(RUN_KV="1", RUN_RESOLVE="1", RIAK_TEST_PROTOCOL="pbc")
+SWITCHED_ON = ["BTYPES", "CLIENT", "DATATYPES", "INDEXES", "KV", "MAPREDUCE", "POOL", "RESOLVE"]
+SWITCHED_OFF = ["SEARCH", "SECURITY", "TIMESERIES", "YZ"]
+os.environ.update({f"RUN_{name}": "1" for name in SWITCHED_ON})
+os.environ.update({f"RUN_{name}": "0" for name in SWITCHED_OFF})
+os.environ.update(RIAK_TEST_PROTOCOL="pbc")
 
+# how many tests each module has at least
+MODULES = {"test_kv": 43, "test_2i": 17, "test_btypes": 13, "test_datatypes": 54,
+           "test_mapreduce": 41, "test_client": 14, "test_pool": 15}
+
+CLIENT_FAULT = "the client's own code does not work on a current Python, whatever the server"
 LEFT_OUT = {
-    "test_preflist": "preference lists (message 33) are not served",
-    "test_counter_ops": "legacy counters (messages 50 to 53) are not served",
-    "test_counter_requires_allow_mult": "legacy counters (messages 50 to 53) are not served",
     "test_store_binary_object_from_file_should_use_default_mimetype":
         "depends on the file types that the client's machine knows",
+    "test_preflist": "knows no other node names than riak@127.0.0.1 and dev1@127.0.0.1",
+    "test_pool_close": CLIENT_FAULT,
+    "test_removes_bad_resource": CLIENT_FAULT,
+}
+# the end of an error, and why tests that fail with it are left out
+LEFT_OUT_BY_ERROR = {
+    "JavaScript phases are not offered": "needs JavaScript, which the reference has no longer either",
 }
 
 
-def main():
-    suite = unittest.defaultTestLoader.loadTestsFromName("riak.tests.test_kv")
+def reason(test, trace):
+    """Why a failing test is left out; None when it should have passed."""
+    for text, why in LEFT_OUT_BY_ERROR.items():
+        if text in trace:
+            return why
+    return LEFT_OUT.get(test.id().rsplit(".", 1)[-1])
+
+
+def run(module):
+    suite = unittest.defaultTestLoader.loadTestsFromName(f"riak.tests.{module}")
     result = unittest.TextTestRunner(verbosity=0, stream=open(os.devnull, "w")).run(suite)
-    wrong = 0
+    reasons, wrong = {}, []
     for test, trace in result.failures + result.errors:
-        name = test.id().rsplit(".", 1)[-1]
-        if name in LEFT_OUT:
-            print(f"left out: {name}: {LEFT_OUT[name]}")
+        why = reason(test, trace)
+        if why:
+            reasons.setdefault(why, []).append(test.id().rsplit(".", 1)[-1])
         else:
-            wrong += 1
-            print(f"FAIL {test.id()}\n{trace}")
-    for test, reason in result.skipped:
-        print(f"skipped by the client: {test.id()}: {reason}")
-    print(f"{result.testsRun} tests of the client's suite, {wrong} failed unexpectedly")
-    sys.exit(1 if wrong or result.testsRun < 30 else 0)
+            wrong.append((test.id(), trace))
+    left_out = sum(len(names) for names in reasons.values())
+    passed = result.testsRun - left_out - len(wrong) - len(result.skipped)
+    print(f"{module}: {passed} of {result.testsRun} pass, {len(wrong)} fail, {left_out} left out, "
+          f"{len(result.skipped)} skipped by the client")
+    for why, names in reasons.items():
+        print(f"  left out: {why}: {', '.join(sorted(names))}")
+    for test, why in result.skipped:
+        print(f"  skipped: {test.id().rsplit('.', 1)[-1]}: {why}")
+    for name, trace in wrong:
+        print(f"  FAIL {name}\n{trace}")
+    sys.stdout.flush()
+    return not wrong and result.testsRun >= MODULES.get(module, 1)
+
+
+def main():
+    outcomes = [run(module) for module in sys.argv[1:] or MODULES]
+    sys.exit(0 if all(outcomes) else 1)
 
 
 main()

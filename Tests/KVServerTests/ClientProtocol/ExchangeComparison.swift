@@ -63,7 +63,7 @@ struct ExchangeComparison {
   }
 
   mutating func remember(_ expected: [Bytes], _ got: [Bytes]) {
-    let saved: [UInt8: [UInt64]] = [10: [2], 12: [2, 3]]
+    let saved: [UInt8: [UInt64]] = [10: [2], 12: [2, 3], 81: [1], 83: [1, 2]]
     for (a, b) in zip(expected, got) where a.first == b.first {
       guard let code = a.first, let theirs = Self.fields(Bytes(a.dropFirst())),
         let ours = Self.fields(Bytes(b.dropFirst()))
@@ -84,7 +84,7 @@ struct ExchangeComparison {
 
   /// The messages of a listing as one.
   private static func merged(_ frames: [Bytes]) -> [Bytes] {
-    guard let code = frames.first?.first, [16, 18].contains(code),
+    guard let code = frames.first?.first, [16, 18, 24, 26, 41].contains(code),
       frames.allSatisfy({ $0.first == code })
     else { return frames }
     return [[code] + frames.flatMap { $0.dropFirst() }]
@@ -95,7 +95,9 @@ struct ExchangeComparison {
     guard let code = frame.first, let fields = fields(Bytes(frame.dropFirst())) else {
       return ["\(frame)"]
     }
-    let free: [UInt8: Set<UInt64>] = [4: [1], 8: [1, 2], 10: [2], 12: [2, 3]]
+    let free: [UInt8: Set<UInt64>] = [
+      4: [1], 8: [1, 2], 10: [2], 12: [2, 3], 26: [3], 41: [2], 81: [1], 83: [1, 2],
+    ]
     let properties: Set<UInt64> = [1, 2, 3, 14, 15, 16, 17, 18, 19, 20, 21, 26, 27, 28, 29]
     let shown = fields.map { field -> String in
       if free[code]?.contains(field.number) == true { return "\(field.number): any" }
@@ -103,12 +105,13 @@ struct ExchangeComparison {
       if code == 10 || code == 12, field.number == 1 {
         return nested(field) { ![5, 7, 8].contains($0) }
       }
+      if code == 34 { return nested(field) { $0 == 3 } }
       if code == 0, field.number == 1, field.value.starts(with: Bytes("Error processing".utf8)) {
         return "an error while processing"
       }
       return "\(field.number): \(field.value)"
     }
-    return ["\(code)"] + ([10, 12, 16, 18].contains(code) ? shown.sorted() : shown)
+    return ["\(code)"] + ([10, 12, 16, 18, 26, 81, 83].contains(code) ? shown.sorted() : shown)
   }
 
   private static func nested(_ field: Field, keeping isKept: (UInt64) -> Bool) -> String {

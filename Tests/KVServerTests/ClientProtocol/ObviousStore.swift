@@ -38,6 +38,13 @@ final class ObviousStore {
         _ = try effective(bucket)
         let keys = objects.keys.filter { $0.bucket == bucket }.map(\.key)
         return .keys(keys.sorted { $0.lexicographicallyPrecedes($1) }, done: true)
+      case .index(let query, let after, let limit, _):
+        return .entries(try entries(of: query, after: after, limit: limit), done: true)
+      case .preferenceList(let key):
+        return .preferenceList(
+          (0..<(try effective(key.bucket).nVal)).map {
+            PreferredVnode(partition: $0, node: "node1@127.0.0.1", isPrimary: true)
+          })
       case .bucketProperties(let bucket): return .properties(try effective(bucket))
       case .setBucketProperties(let bucket, let new):
         _ = try effective(bucket)
@@ -56,6 +63,27 @@ final class ObviousStore {
     } catch {
       return .failure(error)
     }
+  }
+
+  private func entries(
+    of query: IndexQuery, after: IndexEntry?, limit: Int?
+  ) throws(RequestFailure) -> [IndexEntry] {
+    _ = try effective(query.bucket)
+    var found: [IndexEntry] = []
+    for (key, object) in objects where key.bucket == query.bucket {
+      let terms =
+        query.field == IndexQuery.keyField
+        ? [key.key]
+        : object.indexes.filter { $0.key == query.field }
+          .map { IndexTerm.sortable($0.value ?? [], field: query.field) }
+      for term in terms where query.pattern?.matches(term) ?? true {
+        let isAbove = !term.lexicographicallyPrecedes(query.lower)
+        let isBelow = query.upper.map { !$0.lexicographicallyPrecedes(term) } ?? true
+        if isAbove, isBelow { found.append(IndexEntry(term: term, key: key.key)) }
+      }
+    }
+    let rest = found.sorted().filter { entry in after.map { $0 < entry } ?? true }
+    return Array(rest.prefix(limit ?? .max))
   }
 
   private func effective(_ bucket: BucketID) throws(RequestFailure) -> BucketProperties {
@@ -84,6 +112,18 @@ final class ObviousStore {
     if options.ifNotModified {
       guard !object.isEmpty else { throw .notFound }
       guard object.clock == context else { throw .modified }
+    }
+    var content = content
+    var context = context
+    if let update = options.dataType {
+      let dot = Dot(actor: actor, counter: object.clock[actor] + 1)
+      do throws(DataTypeFailure) {
+        content = try object.content(
+          changedBy: update, as: dot, at: WallClock(microseconds: time))
+      } catch {
+        throw .refused("\(error)")
+      }
+      context = object.clock
     }
     write(content, context, to: &object, try effective(key.bucket))
     objects[key] = object
