@@ -1,6 +1,7 @@
 import KVBase
 import KVCluster
 import KVModel
+import KVStorage
 
 /// How the names of objects become keys of the store.
 ///
@@ -23,6 +24,18 @@ enum KeyLayout {
   static let registerPrefix: Bytes = [0xFF, 0xFD]
   /// The prefix of all graves.
   static let gravePrefix: Bytes = [0xFF, 0xFE]
+
+  /// True when a range holds objects, index entries and graves alone.
+  ///
+  /// What is lost there may be fetched again or forgotten. Promises of registers and the node's own
+  /// values may not.
+  static func mayBeForgotten(_ range: KeyRange) -> Bool {
+    let isBeforeRegisters = !registerPrefix.lexicographicallyPrecedes(range.upper)
+    let isAmongGraves =
+      !range.lower.lexicographicallyPrecedes(gravePrefix)
+      && !metadataPrefix.lexicographicallyPrecedes(range.upper)
+    return isBeforeRegisters || isAmongGraves
+  }
 
   /// The store's key of an object.
   static func objectKey(_ key: ObjectKey, _ partition: PartitionID) -> Bytes {

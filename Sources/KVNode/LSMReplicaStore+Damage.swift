@@ -40,7 +40,8 @@ extension LSMReplicaStore {
   public func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage] {
     do throws(StorageError) {
       foundDamage.removeAll { !$0.isValue && !store.isDamageWaiting(in: $0.range) }
-      let marked = try store.damagedRanges().prefix(Self.damageLimit)
+      let marked = try store.damagedRanges().filter(KeyLayout.mayBeForgotten)
+        .prefix(Self.damageLimit)
       return marked.map { Self.damage($0, isSetApart: true) }
         + foundDamage.map { Self.damage($0.range, isSetApart: $0.isValue) }
     } catch {
