@@ -25,16 +25,24 @@ enum KeyLayout {
   /// The prefix of all graves.
   static let gravePrefix: Bytes = [0xFF, 0xFE]
 
-  /// True when a range holds objects, index entries and graves alone.
+  /// The parts of a range with objects, with index entries and with graves.
   ///
-  /// What is lost there may be fetched again or forgotten. Promises of registers and the node's own
-  /// values may not.
-  static func mayBeForgotten(_ range: KeyRange) -> Bool {
-    let isBeforeRegisters = !registerPrefix.lexicographicallyPrecedes(range.upper)
-    let isAmongGraves =
-      !range.lower.lexicographicallyPrecedes(gravePrefix)
-      && !metadataPrefix.lexicographicallyPrecedes(range.upper)
-    return isBeforeRegisters || isAmongGraves
+  /// What is lost there is fetched again, made again or forgotten. Promises of registers and the node's
+  /// own values cannot be.
+  static func restorableParts(of range: KeyRange) -> [KeyRange] {
+    [
+      KeyRange(lower: [], upper: indexPrefix),
+      KeyRange(lower: indexPrefix, upper: registerPrefix),
+      KeyRange(lower: gravePrefix, upper: metadataPrefix),
+    ].compactMap(range.intersection)
+  }
+
+  /// The partitions whose index entries may be in a range of nothing else.
+  static func indexedPartitions(of range: KeyRange) -> [PartitionID] {
+    guard range.lower.starts(with: indexPrefix) else { return [] }
+    let first = partition(of: Bytes(range.lower.dropFirst(indexPrefix.count)))
+    let last = partition(of: Bytes(range.upper.dropFirst(indexPrefix.count)))
+    return ((first?.index ?? 0)...(last?.index ?? 4095)).map { PartitionID($0) }
   }
 
   /// The store's key of an object.

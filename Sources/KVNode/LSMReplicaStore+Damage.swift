@@ -40,8 +40,9 @@ extension LSMReplicaStore {
   public func damage() throws(ReplicaStoreFailure) -> [ReplicaDamage] {
     do throws(StorageError) {
       foundDamage.removeAll { !$0.isValue && !store.isDamageWaiting(in: $0.range) }
-      let marked = try store.damagedRanges().filter(KeyLayout.mayBeForgotten)
-        .prefix(Self.damageLimit)
+      // Objects come first: index entries are made of them.
+      let marked = try store.damagedRanges().flatMap(KeyLayout.restorableParts)
+        .sorted { $0.lower.lexicographicallyPrecedes($1.lower) }.prefix(Self.damageLimit)
       return marked.map { Self.damage($0, isSetApart: true) }
         + foundDamage.map { Self.damage($0.range, isSetApart: $0.isValue) }
     } catch {
@@ -72,8 +73,10 @@ extension LSMReplicaStore {
             through: isLast ? KeyLayout.objectKey(decoding: range.upper) : nil))
       }
     }
+    let indexes = KeyLayout.indexedPartitions(of: range)
     return ReplicaDamage(
-      lower: range.lower, upper: range.upper, parts: parts, isSetApart: isSetApart)
+      lower: range.lower, upper: range.upper, parts: parts, indexes: indexes,
+      isSetApart: isSetApart)
   }
 
   /// A name before that of the key; nil where none is easily told.

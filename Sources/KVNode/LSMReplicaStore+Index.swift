@@ -9,12 +9,6 @@ import KVStorage
 /// without the other. What must be removed follows from the head of the object that is replaced; stores
 /// in which nothing was ever indexed do not look for one.
 extension LSMReplicaStore {
-  /// True when the store may hold index entries.
-  static func mayHoldIndexes(_ store: Store) -> Bool {
-    let first = try? store.scan(from: KeyLayout.indexPrefix, limit: 1, .keys).first
-    return first?.key.starts(with: KeyLayout.indexPrefix) ?? false
-  }
-
   /// Adds to the batch what the change of an object means for its index entries.
   ///
   /// Where the former head cannot be read, what it had indexed stays.
@@ -34,6 +28,18 @@ extension LSMReplicaStore {
       batch.delete(KeyLayout.indexKey(entry, key, partition))
     }
     for entry in entries where expiry != nil || !known.contains(entry) {
+      batch.put(KeyLayout.indexKey(entry, key, partition), [], expiry: expiry)
+    }
+  }
+
+  /// Adds to the batch all index entries of an object that is stored already.
+  func addIndexes(
+    of key: ObjectKey, _ partition: PartitionID, head: Bytes, expiry: UInt64?,
+    to batch: inout WriteBatch
+  ) {
+    guard KVObject.hasIndexes(encodedHead: head) else { return }
+    mayHoldIndexes = true
+    for entry in Self.indexes(head) {
       batch.put(KeyLayout.indexKey(entry, key, partition), [], expiry: expiry)
     }
   }

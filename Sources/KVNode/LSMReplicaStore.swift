@@ -24,21 +24,21 @@ public final class LSMReplicaStore: ReplicaStore {
   public init(store: Store) {
     self.store = store
     notesDamage = true
-    mayHoldGraves = Self.mayHoldGraves(store)
-    mayHoldIndexes = Self.mayHoldIndexes(store)
+    mayHoldGraves = Self.mayHold(KeyLayout.gravePrefix, store)
+    mayHoldIndexes = Self.mayHold(KeyLayout.indexPrefix, store)
   }
 
   /// A second replica store over a store, for a bystander that must not change what happens.
   package init(observing store: Store) {
     self.store = store
     notesDamage = false
-    mayHoldGraves = Self.mayHoldGraves(store)
-    mayHoldIndexes = Self.mayHoldIndexes(store)
+    mayHoldGraves = Self.mayHold(KeyLayout.gravePrefix, store)
+    mayHoldIndexes = Self.mayHold(KeyLayout.indexPrefix, store)
   }
 
-  private static func mayHoldGraves(_ store: Store) -> Bool {
-    let first = try? store.scan(from: KeyLayout.gravePrefix, limit: 1, .keys).first
-    return first?.key.starts(with: KeyLayout.gravePrefix) ?? true
+  /// True unless it is certain that no key of the store begins so.
+  private static func mayHold(_ prefix: Bytes, _ store: Store) -> Bool {
+    (try? store.scan(prefix: prefix, limit: 1, .keys).isEmpty) != true
   }
 
   /// The sequence of the latest change and of the latest durable one.
@@ -108,6 +108,8 @@ public final class LSMReplicaStore: ReplicaStore {
       case .remove(let key, let partition):
         index(key, partition, head: nil, expiry: nil, into: &batch)
         batch.delete(KeyLayout.objectKey(key, partition))
+      case .index(let key, let partition, let head, let expiry):
+        addIndexes(of: key, partition, head: head, expiry: expiry, to: &batch)
       case .metadata(let name, let value?): batch.put(KeyLayout.metadataKey(name), value)
       case .metadata(let name, nil): batch.delete(KeyLayout.metadataKey(name))
       }
@@ -159,7 +161,9 @@ public final class LSMReplicaStore: ReplicaStore {
     var partitions: [PartitionID] = []
     var lower: Bytes = []
     do {
-      while let entry = try store.scan(from: lower, limit: 1, .keys).first,
+      while let entry = try store.scan(
+        from: lower, to: KeyLayout.indexPrefix, limit: 1, .keys
+      ).first,
         let partition = KeyLayout.partition(of: entry.key)
       {
         partitions.append(partition)

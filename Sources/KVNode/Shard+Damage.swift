@@ -4,14 +4,16 @@ import KVModel
 
 /// A damaged piece of the store that is being fetched again from other replicas.
 struct DamageRepair {
-  /// One group of the objects that the piece may have held.
-  struct Job {
-    var part: ReplicaDamage.Part
-    var group: TreeGroup
+  /// What must be done for a part of the piece.
+  enum Job {
+    /// Fetch one group of the objects that it may have held.
+    case fetch(ReplicaDamage.Part, TreeGroup)
+    /// Index the objects of the partition behind one of them again.
+    case reindex(PartitionID, after: ObjectKey?)
   }
 
   var damage: ReplicaDamage
-  /// What is still to be fetched, the next one last.
+  /// What is still to be done, the next one last.
   var jobs: [Job]
   /// The exchange that fetches it.
   var operation: OperationID?
@@ -25,19 +27,30 @@ struct DamageRepair {
 ///
 /// One piece after the other, group by group, with the questions of an exchange. What even the others
 /// have not, and hints, which nobody else has, count as deleted afterwards; later comparisons bring
-/// what only a replica had that was not asked.
+/// what only a replica had that was not asked. Index entries are made again from the objects.
 extension Shard {
+  private static let reindexedPage = 4_096
+
   /// Goes on with the damage at hand, or looks for some.
   mutating func repairDamage() {
     guard let repair = entropy.repair else { return beginRepair() }
     if let operation = repair.operation, entropy.exchanges[operation] != nil { return }
-    guard let job = repair.jobs.last else { return finishRepair(repair) }
-    let partition = job.part.partition
+    switch repair.jobs.last {
+    case .fetch(let part, let group): fetch(part, group, for: repair)
+    case .reindex(let partition, let after): reindex(partition, after: after)
+    case nil: finishRepair(repair)
+    }
+  }
+
+  private mutating func fetch(
+    _ part: ReplicaDamage.Part, _ group: TreeGroup, for repair: DamageRepair
+  ) {
+    let partition = part.partition
     guard view.ring.owner(of: partition) == address.node, let placement = entropy.placement else {
       _ = entropy.repair?.jobs.popLast()
       return
     }
-    let peers = job.group.partitions(ringSize: placement.ringSize).filter {
+    let peers = group.partitions(ringSize: placement.ringSize).filter {
       $0 != partition && view.isAvailable(view.ring.owner(of: $0))
     }
     guard !peers.isEmpty else { return }
@@ -47,8 +60,22 @@ extension Shard {
     entropy.repair?.operation = operation
     start(
       EntropyExchange(
-        partition: partition, peer: peer, target: target, group: job.group, operation: operation,
-        signature: placement.signature, pace: configuration.entropyPace, damage: job.part))
+        partition: partition, peer: peer, target: target, group: group, operation: operation,
+        signature: placement.signature, pace: configuration.entropyPace, damage: part))
+  }
+
+  /// Indexes a page of objects again; gives the repair up, for a later one, when they cannot be read.
+  private mutating func reindex(_ partition: PartitionID, after: ObjectKey?) {
+    do {
+      guard let page = try vnodes?.reindex(partition, after: after, limit: Self.reindexedPage)
+      else { return }
+      entropy.repair?.sequence = page.sequence
+      _ = entropy.repair?.jobs.popLast()
+      if let last = page.last { entropy.repair?.jobs.append(.reindex(partition, after: last)) }
+    } catch {
+      log(.error, "partition \(partition.index) cannot be indexed again: \(error)")
+      entropy.repair = nil
+    }
   }
 
   private mutating func beginRepair() {
@@ -65,15 +92,30 @@ extension Shard {
       && view.ring.owner(of: part.partition) == address.node
     {
       for group in placement.groups(of: part.partition) where group.nVal > 1 {
-        repair.jobs.append(DamageRepair.Job(part: part, group: group))
+        repair.jobs.append(.fetch(part, group))
       }
     }
-    let partitions = found.parts.map { "\($0.partition.index)" }.joined(separator: ", ")
-    log(
-      .error,
-      "objects of partitions \(partitions) are damaged and are fetched from other replicas; "
-        + "buckets with an n_val of 1 lose theirs")
+    for partition in found.indexes where partition.index < view.ring.size && runs(partition) {
+      repair.jobs.append(.reindex(partition, after: nil))
+    }
+    logBegin(of: found)
     entropy.repair = repair
+  }
+
+  private mutating func logBegin(of damage: ReplicaDamage) {
+    let partitions = damage.parts.map { "\($0.partition.index)" }.joined(separator: ", ")
+    if !damage.parts.isEmpty {
+      log(
+        .error,
+        "objects of partitions \(partitions) are damaged and are fetched from other "
+          + "replicas; buckets with an n_val of 1 lose theirs")
+    } else if let first = damage.indexes.first, let last = damage.indexes.last {
+      log(
+        .error,
+        "index entries of partitions \(first.index) to \(last.index) are damaged and made again")
+    } else {
+      log(.error, "what is remembered of deleted objects is damaged and is forgotten")
+    }
   }
 
   /// An exchange for the damage at hand has ended.

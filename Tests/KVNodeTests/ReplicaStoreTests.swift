@@ -55,6 +55,7 @@ final class ModelReplicaStore: ReplicaStore {
         entries.removeAll {
           $0.partition == partition && !($0.key < first) && !(last < $0.key)
         }
+      case .index: break
       case .metadata(let name, let value): values[name] = value
       }
     }

@@ -87,6 +87,27 @@ import Testing
     try store.close()
   }
 
+  @Test func `what of the damage was not written again stays damaged`() throws {
+    let (store, _, _) = try damaged()
+    let error = try #require(throws: StorageError.self) { try store.scan() }
+    let range = try #require(store.keyRange(of: error))
+    store.setDamageApart(in: range)
+    while try store.performBackgroundWork() {}
+    let inner = KeyRange(lower: range.lower + [0], upper: range.lower + [2])
+    try store.resolveDamage(in: inner)
+    #expect(
+      Set(try store.damagedRanges()) == [
+        KeyRange(lower: range.lower, upper: inner.lower),
+        KeyRange(lower: inner.upper, upper: range.upper),
+      ])
+    #expect(throws: StorageError.self) { try store.get(range.lower) }
+    #expect(try store.get(range.lower + [1]) == nil)
+    #expect(throws: StorageError.self) { try store.get(inner.upper) }
+    try store.resolveDamage(in: range)
+    #expect(try store.damagedRanges().isEmpty)
+    try store.close()
+  }
+
   @Test func `damage that was come upon is set apart before its turn`() throws {
     let (store, fileSystem, path) = try damaged()
     let error = try #require(throws: StorageError.self) { try store.scan() }

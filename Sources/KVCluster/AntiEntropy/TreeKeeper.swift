@@ -183,7 +183,7 @@ public final class TreeKeeper: ReplicaStore {
         }
         prepared += removals
         continue
-      case .metadata, .remember: continue
+      case .metadata, .remember, .index: continue
       }
       guard vnodes[name.partition] != nil else { continue }
       let nameHash = ObjectHash.name(name.key)

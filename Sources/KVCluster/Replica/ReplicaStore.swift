@@ -116,14 +116,19 @@ public struct ReplicaDamage: Hashable, Sendable {
   public var upper: Bytes
   /// The same as objects, or a little more.
   public var parts: [Part]
+  /// Partitions whose index entries may be among them.
+  public var indexes: [PartitionID]
   /// True when what is stored again can be read: else the store is still setting the piece apart.
   public var isSetApart: Bool
 
   /// The damage between two keys of the store.
-  public init(lower: Bytes, upper: Bytes, parts: [Part], isSetApart: Bool) {
+  public init(
+    lower: Bytes, upper: Bytes, parts: [Part], indexes: [PartitionID] = [], isSetApart: Bool
+  ) {
     self.lower = lower
     self.upper = upper
     self.parts = parts
+    self.indexes = indexes
     self.isSetApart = isSetApart
   }
 }
@@ -152,6 +157,8 @@ public enum ReplicaChange: Hashable, Sendable {
   case removeRange(PartitionID, from: ObjectKey, through: ObjectKey)
   /// Remove the object from the partition.
   case remove(ObjectKey, PartitionID)
+  /// Store the index entries that the head of a stored object asks for once more.
+  case index(ObjectKey, PartitionID, head: Bytes, expiry: UInt64?)
   /// Store or (nil) remove a metadata value.
   case metadata(String, Bytes?)
 }

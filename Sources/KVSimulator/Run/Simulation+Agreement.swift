@@ -6,7 +6,12 @@ import KVNode
 /// What it means that the members of a cluster agree and that data is where it belongs.
 extension Simulation {
   /// Waits until all members agree; what they disagree about is the failure.
+  ///
+  /// A suspicion from before may yet become a verdict, so they must agree some seconds later too.
   mutating func waitForAgreement(upTo duration: UInt64) throws(SimulationFailure) {
+    if try wait(upTo: duration, until: { $0.disagreement() == nil }) {
+      try advance(to: world.time + 3 * Self.second)
+    }
     let agree = try wait(upTo: duration) { $0.disagreement() == nil }
     guard !agree, let reason = disagreement() else { return }
     throw SimulationFailure(

@@ -53,10 +53,11 @@ extension Simulation {
     return UInt64(pairs.max() ?? 0) * interval + Self.second
   }
 
-  /// Waits until no two replicas differ: for the trees to be built again, and for three rounds.
+  /// Waits until no two replicas differ: for the trees to be built again, for three rounds, and for a
+  /// lazy store to set damage apart.
   private mutating func waitForReplicas() throws(SimulationFailure) {
     let lifetime = settings.shard.entropy.treeLifetime.wholeNanoseconds
-    let limit = 2 * lifetime + 3 * cycle + 60 * Self.second
+    let limit = 2 * lifetime + 3 * cycle + 8 * settings.backgroundInterval + 60 * Self.second
     let areEqual = try wait(upTo: limit, every: Self.second) {
       $0.divergence() == nil && !$0.world.hasDamage()
     }

@@ -128,20 +128,28 @@ extension Engine {
     backgroundLock.lock()
     defer { backgroundLock.unlock() }
     try requireOpen()
-    let marks = ledger.version.ranges.marks.filter {
-      $0.kind == .damaged && !$0.lower.lexicographicallyPrecedes(range.lower)
-        && !range.upper.lexicographicallyPrecedes($0.upper)
-    }
-    guard !marks.isEmpty else { return }
     var edit = VersionEdit()
-    edit.removedRanges = marks.map(\.id)
-    edit.addedRanges = marks.map {
-      // The mark's own number keeps ids apart from those of range deletes, which are even.
-      RangeMark(
-        id: RangeMark.ID(rawValue: ledger.fileNumbers.take().rawValue &<< 1 | 1), kind: .deleted,
-        lower: $0.lower, upper: $0.upper, sequence: $0.sequence)
+    for mark in ledger.version.ranges.marks where mark.kind == .damaged {
+      guard let both = KeyRange(lower: mark.lower, upper: mark.upper).intersection(range) else {
+        continue
+      }
+      edit.removedRanges.append(mark.id)
+      edit.addedRanges.append(part(of: mark, .deleted, both.lower, both.upper))
+      for rest in [(mark.lower, both.lower), (both.upper, mark.upper)] where rest.0 != rest.1 {
+        edit.addedRanges.append(part(of: mark, .damaged, rest.0, rest.1))
+      }
     }
+    guard !edit.removedRanges.isEmpty else { return }
     try ledger.apply(edit)
     install()
+  }
+  /// The part of a mark between two keys, under a number of its own.
+  private func part(
+    of mark: RangeMark, _ kind: RangeMark.Kind, _ lower: Bytes, _ upper: Bytes
+  ) -> RangeMark {
+    // An odd number keeps it apart from the ids of range deletes, which are even.
+    RangeMark(
+      id: RangeMark.ID(rawValue: ledger.fileNumbers.take().rawValue &<< 1 | 1), kind: kind,
+      lower: lower, upper: upper, sequence: mark.sequence)
   }
 }

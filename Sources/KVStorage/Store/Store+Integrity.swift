@@ -43,7 +43,7 @@ extension Store {
   /// Says that everything the range should hold has been written again: what it held before the damage
   /// counts as deleted from now on, and reads no longer fail.
   ///
-  /// It acts on the damaged ranges that lie wholly in the one given.
+  /// What of a damaged range lies outside the one given stays damaged.
   public func resolveDamage(in range: KeyRange) throws(StorageError) {
     try engine.resolveDamage(in: range)
   }
@@ -60,6 +60,13 @@ public struct KeyRange: Hashable, Sendable {
   public init(lower: Bytes, upper: Bytes) {
     self.lower = lower
     self.upper = upper
+  }
+
+  /// The keys that are in both ranges; nil when there is none.
+  public func intersection(_ other: KeyRange) -> KeyRange? {
+    let lower = lower.lexicographicallyPrecedes(other.lower) ? other.lower : lower
+    let upper = upper.lexicographicallyPrecedes(other.upper) ? upper : other.upper
+    return lower.lexicographicallyPrecedes(upper) ? KeyRange(lower: lower, upper: upper) : nil
   }
 }
 
