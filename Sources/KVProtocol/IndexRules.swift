@@ -1,4 +1,4 @@
-import KVBase
+package import KVBase
 package import KVModel
 
 /// What a secondary index entry may look like, and its one normal form.
@@ -32,6 +32,11 @@ package enum IndexRules {
       throw .refused("{precommit_fail,[\(problems.joined(separator: ","))]}")
     }
     return result.sorted()
+  }
+
+  /// True for a name that says what its terms are.
+  package static func isIndex(_ name: Bytes) -> Bool {
+    hasSuffix(name, "_int") || hasSuffix(name, "_bin")
   }
 
   private static func hasSuffix(_ name: Bytes, _ suffix: String) -> Bool {

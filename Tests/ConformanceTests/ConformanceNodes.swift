@@ -45,6 +45,8 @@ final class ConformanceNodes {
     try? FileManager.default.removeItem(at: directory)
   }
 
+  /// The HTTP addresses.
+  var httpAddresses: [String] { ports.map { "127.0.0.1:\($0.http)" } }
   /// The protobuf addresses.
   var addresses: [String] { ports.map { "127.0.0.1:\($0.client)" } }
 

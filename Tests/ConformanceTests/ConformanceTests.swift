@@ -97,4 +97,35 @@ import Testing
     say("\n" + replay.output)
     #expect(replay.status == 0, "\(replay.output)")
   }
+
+  /// Recorded cases over HTTP that differ on purpose; Docs/Compatibility.md says why.
+  private static let differingCases: Set = [
+    "root", "root json", "put if-not-modified vclock",
+  ]
+
+  @Test(
+    .enabled(if: hasRecording(), "the recorded exchanges are not beside the checkout"),
+    .timeLimit(.minutes(5)))
+  func `recorded HTTP exchanges are answered like by the reference, or differ on purpose`()
+    async throws
+  {
+    let version = try ConformanceNodes.run(Self.python, ["python3", "--version"])
+    guard version.status == 0 else { return say("SKIPPED, there is no python3") }
+    say("starting one node")
+    let nodes = try await ConformanceNodes(1)
+    try await createTypes(nodes)
+    let replay = try ConformanceNodes.run(
+      Self.python,
+      [
+        "python3", Self.replayer.path, "--http", nodes.httpAddresses[0], "--verbose",
+        Self.recordings.appending(path: "http-cases.jsonl").path,
+      ])
+    say("\n" + replay.output)
+    let differing = replay.output.split(separator: "\n").compactMap { line in
+      line.hasPrefix("DIFFERS ")
+        ? line.dropFirst("DIFFERS ".count).prefix { $0 != ":" }.description : nil
+    }
+    #expect(Set(differing) == Self.differingCases, "\(replay.output)")
+    #expect(replay.output.contains(" agree, \(differing.count) differ"), "\(replay.output)")
+  }
 }

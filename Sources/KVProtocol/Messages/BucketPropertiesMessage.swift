@@ -115,7 +115,7 @@ extension RpbModFun {
 }
 
 extension RpbCommitHook {
-  fileprivate init(_ hook: NamedFunction) {
+  init(_ hook: NamedFunction) {
     if let module = hook.module {
       modfun = RpbModFun()
       modfun.module = Data(module)

@@ -1,8 +1,8 @@
 import Foundation
-import KVBase
+package import KVBase
 
 /// A JSON value; objects keep no order and are written in that of their names.
-indirect enum JSONValue: Hashable, Decodable {
+package indirect enum JSONValue: Hashable, Sendable, Decodable {
   case null
   case bool(Bool)
   case integer(Int)
@@ -14,7 +14,7 @@ indirect enum JSONValue: Hashable, Decodable {
   /// The deepest nesting that is read.
   static let depthLimit = 64
 
-  init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     guard decoder.codingPath.count <= Self.depthLimit else {
       throw DecodingError.dataCorrupted(
         .init(codingPath: decoder.codingPath, debugDescription: "nested too deeply"))
@@ -38,19 +38,22 @@ indirect enum JSONValue: Hashable, Decodable {
   }
 
   /// Reads a text; nil when it is no JSON.
-  init?(_ text: Bytes) {
+  package init?(_ text: Bytes) {
     guard let value = try? JSONDecoder().decode(JSONValue.self, from: Data(text)) else {
       return nil
     }
     self = value
   }
 
-  subscript(_ name: String) -> JSONValue? {
+  /// The bytes as a string; what is no UTF-8 in them is replaced.
+  package init(bytes: Bytes) { self = .string(String(decoding: bytes, as: UTF8.self)) }
+
+  package subscript(_ name: String) -> JSONValue? {
     if case .object(let members) = self { members[name] } else { nil }
   }
 
-  var string: String? { if case .string(let value) = self { value } else { nil } }
-  var array: [JSONValue]? { if case .array(let values) = self { values } else { nil } }
+  package var string: String? { if case .string(let value) = self { value } else { nil } }
+  package var array: [JSONValue]? { if case .array(let values) = self { values } else { nil } }
 
   var double: Double? {
     switch self {
@@ -60,8 +63,21 @@ indirect enum JSONValue: Hashable, Decodable {
     }
   }
 
+  /// The value as Foundation has it.
+  var plain: Any {
+    switch self {
+    case .null: NSNull()
+    case .bool(let value): value
+    case .integer(let value): value
+    case .number(let value): value
+    case .string(let value): value
+    case .array(let values): values.map(\.plain)
+    case .object(let members): members.mapValues(\.plain)
+    }
+  }
+
   /// The value as compact text.
-  var text: String {
+  package var text: String {
     switch self {
     case .null: "null"
     case .bool(let value): "\(value)"
@@ -97,7 +113,7 @@ indirect enum JSONValue: Hashable, Decodable {
 
 extension JSONValue: Comparable {
   /// The order in which the reference sorts: numbers, words, objects, arrays, strings.
-  static func < (a: JSONValue, b: JSONValue) -> Bool {
+  package static func < (a: JSONValue, b: JSONValue) -> Bool {
     switch (a, b) {
     case (.integer(let x), .integer(let y)): return x < y
     case (.string(let x), .string(let y)):

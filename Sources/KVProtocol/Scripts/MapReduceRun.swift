@@ -27,8 +27,10 @@ package struct MapReduceRun: SessionScript {
     guard type == Bytes("application/json".utf8) else {
       throw .refused("{unknown_content_type,\(ErlangText.binary(type))}")
     }
-    job = try MapReduceJob(json: request)
+    try self.init(json: request)
   }
+
+  init(json: Bytes) throws(ProtocolFailure) { job = try MapReduceJob(json: json) }
 
   package mutating func start() -> ScriptStep {
     switch job.inputs {

@@ -57,7 +57,7 @@ package enum BucketTypeDefinition {
       }
   }
 
-  private static func set(
+  static func set(
     _ name: String, _ value: Any, in message: inout RpbBucketProps
   ) throws(ProtocolFailure) {
     switch name {
@@ -152,7 +152,7 @@ package enum BucketTypeDefinition {
     return count
   }
 
-  private static func invalid(_ name: String, _ reason: String) -> ProtocolFailure {
+  static func invalid(_ name: String, _ reason: String) -> ProtocolFailure {
     .refused("Invalid bucket properties: [{\(name),\"\(reason)\"}]")
   }
 }

@@ -127,7 +127,7 @@ enum DataTypeMessages {
 
 extension DataType {
   /// What clients give back with removals; the kinds without removals have none.
-  fileprivate var context: Bytes? {
+  var context: Bytes? {
     switch kind {
     case .set, .map: clock.clientBytes
     case .counter, .hll, .gset: nil

@@ -131,7 +131,7 @@ extension RequestDecoder {
     return IndexTerm.sortable(integer, field: field)
   }
 
-  private static func pattern(
+  static func pattern(
     _ text: Bytes, _ field: Bytes
   ) throws(ProtocolFailure) -> TermPattern {
     guard !IndexTerm.isInteger(field) else {
@@ -146,7 +146,7 @@ extension RequestDecoder {
     }
   }
 
-  private static func lowercased(_ name: Bytes) -> Bytes {
+  static func lowercased(_ name: Bytes) -> Bytes {
     name.map { (65...90).contains($0) ? $0 + 32 : $0 }
   }
 

@@ -183,7 +183,8 @@ extension Setting {
       "Largest frame of a client. A larger one is answered with an error and the connection closed."
     ),
     size(
-      "http.body_limit", \.httpBodyByteLimit, 1024...(64 << 20), "Largest body of an HTTP request."),
+      "http.body_limit", \.httpBodyByteLimit, 1024...(64 << 20),
+      "Largest body of an administrative HTTP request."),
     integer(
       "http.connection_limit", \.httpConnectionLimit, .integer(1...100_000),
       "HTTP connections at a time; further ones wait to be accepted."),

@@ -12,7 +12,7 @@ import Synchronization
 ///
 /// ```
 /// GET  /                          the status page
-/// GET  /ping                      OK
+/// /ping, /buckets, /types, /riak  see ``ClientInterface``
 /// GET  /stats                     one flat JSON object
 /// GET  /metrics                   Prometheus text format
 /// GET  /admin/status              the cluster as this node sees it
@@ -68,7 +68,9 @@ struct HTTPInterface: Sendable {
   private func router() -> Router<BasicRequestContext> {
     let router = Router()
     router.middlewares.add(JSONErrors())
-    router.get("ping") { _, _ in Self.text("OK") }
+    router.middlewares.add(
+      ClientInterface(
+        perform: node.perform, bodyByteLimit: configuration.objectByteLimit))
     router.get("/") { _, _ in
       let status = await self.status()
       let statistics = await self.node.statistics()
@@ -197,10 +199,6 @@ struct HTTPInterface: Sendable {
   }
 
   // MARK: Responses
-
-  private static func text(_ text: String) -> Response {
-    response(.ok, "text/plain; charset=utf-8", text)
-  }
 
   static func response(_ status: HTTPResponse.Status, _ type: String, _ body: String) -> Response {
     Response(

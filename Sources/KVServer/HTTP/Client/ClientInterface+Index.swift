@@ -1,0 +1,59 @@
+import Hummingbird
+import KVBase
+import KVModel
+import KVProtocol
+
+/// Secondary indexes over HTTP.
+///
+/// **Source**: reference section 2.5.
+extension ClientInterface {
+  /// The hits of a query, or one page of them.
+  func index(
+    _ call: Call, _ bucket: BucketID, _ field: Bytes, _ lower: Bytes, _ upper: Bytes?
+  ) async throws(ClientFailure) -> Response {
+    let request: IndexRequest
+    var after: IndexEntry?
+    do throws(ProtocolFailure) {
+      request = try IndexRequest(
+        bucket: bucket, field: field, lower: lower, upper: upper, pattern: call.query["term_regex"])
+      if let text = call.query["continuation"] { after = try request.continued(text) }
+    } catch {
+      throw .malformed("Invalid query: \(error.text)\n")
+    }
+    let limit = try limit(call.query["max_results"])
+    let returnsTerms = try returnsTerms(call.query["return_terms"]) && upper != nil
+    let hits = try await hits(
+      of: .index(request.query, after: after, limit: limit, timeout: try call.query.timeout()))
+    let isFull = limit.map { hits.count >= $0 } ?? false
+    return ClientResponse.json(
+      .ok, request.json(hits, returnsTerms: returnsTerms, isFull: isFull))
+  }
+
+  private func hits(of request: ClientRequest) async throws(ClientFailure) -> [IndexEntry] {
+    var hits: [IndexEntry] = []
+    for reply in await perform(request) {
+      switch reply {
+      case .entries(let page, _): hits += page
+      case .failure(let failure): throw .failed(failure)
+      default: break
+      }
+    }
+    return hits
+  }
+
+  private func limit(_ text: String?) throws(ClientFailure) -> Int? {
+    guard let text else { return nil }
+    guard let count = Int(text), count > 0 else {
+      throw .malformed("Invalid max_results. \(text) is not a positive integer\n")
+    }
+    return count
+  }
+
+  private func returnsTerms(_ text: String?) throws(ClientFailure) -> Bool {
+    switch text {
+    case nil, "false"?: false
+    case "true"?: true
+    case let text?: throw .malformed("Invalid return_terms. \(text) is not a boolean\n")
+    }
+  }
+}

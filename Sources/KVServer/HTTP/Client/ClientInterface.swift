@@ -1,0 +1,196 @@
+import HTTPTypes
+import Hummingbird
+import KVBase
+import KVModel
+import KVProtocol
+import NIOCore
+
+/// The client interface over HTTP: what the paths of ``ClientResource`` answer.
+///
+/// A middleware, because its paths are bytes that a router of texts cannot tell apart.
+///
+/// **Source**: reference section 2.
+struct ClientInterface: RouterMiddleware {
+  let perform: @Sendable (ClientRequest) async -> [ClientReply]
+  /// The largest body of a request, in bytes.
+  let bodyByteLimit: Int
+
+  /// One request and what it is about.
+  struct Call {
+    var method: HTTPRequest.Method
+    var query: ClientQuery
+    var fields: HTTPFields
+    var body: Bytes
+
+    /// True for the paths of the oldest generation.
+    var isOld: Bool { query.parts.first == Bytes("riak".utf8) }
+
+    /// True when the client takes a type of answer.
+    func accepts(_ type: String) -> Bool { fields[.accept]?.contains(type) ?? false }
+  }
+
+  func handle(
+    _ request: Request, context: BasicRequestContext,
+    next: (Request, BasicRequestContext) async throws -> Response
+  ) async throws -> Response {
+    guard let query = ClientQuery(request.head.path ?? "/"),
+      let resource = ClientResource(query.parts)
+    else { return try await next(request, context) }
+    let method = request.method
+    guard resource.methods.contains(method.rawValue) else {
+      let allowed = resource.methods.joined(separator: ", ")
+      return ClientResponse.page(.methodNotAllowed, [("Allow", allowed)])
+    }
+    var request = request
+    guard let body = try? await request.collectBody(upTo: bodyByteLimit) else {
+      return ClientResponse.text(.contentTooLarge, "The body exceeds object.size_limit.\n")
+    }
+    let call = Call(
+      method: method == .head ? .get : method, query: query, fields: request.headers,
+      body: Bytes(body.readableBytesView))
+    let response = await answer(call, resource)
+    return method == .head ? response.createHeadResponse() : response
+  }
+
+  private func answer(_ call: Call, _ resource: ClientResource) async -> Response {
+    do throws(ClientFailure) {
+      switch resource {
+      case .ping: return ClientResponse.body(.ok, "text/html", Bytes("OK".utf8), [])
+      case .mapReduce: return try await mapReduce(call)
+      case .buckets(let type): return try await buckets(call, type)
+      case .keys(let bucket):
+        return call.method == .post
+          ? try await store(call, bucket: bucket, key: nil) : try await keys(call, bucket)
+      case .object(let key): return try await object(call, key)
+      case .properties(let bucket): return try await properties(call, bucket)
+      case .oldBucket(let bucket): return try await oldBucket(call, bucket)
+      case .index(let bucket, let field, let lower, let upper):
+        return try await index(call, bucket, field, lower, upper)
+      case .counter(let key): return try await counter(call, key)
+      case .dataType(let key): return try await dataType(call, key.bucket, key.key)
+      case .dataTypes(let bucket): return try await dataType(call, bucket, nil)
+      }
+    } catch {
+      return error.response
+    }
+  }
+
+  /// The last reply to a request.
+  ///
+  /// - Throws: the failure that it is.
+  func reply(to request: ClientRequest) async throws(ClientFailure) -> ClientReply {
+    switch await perform(request).last {
+    case .failure(let failure)?: throw .failed(failure)
+    case let reply?: return reply
+    case nil: throw .failed(.overload)
+    }
+  }
+
+  /// The properties of a bucket.
+  func stored(_ bucket: BucketID) async throws(ClientFailure) -> BucketProperties {
+    guard case .properties(let properties) = try await reply(to: .bucketProperties(bucket)) else {
+      throw .failed(.overload)
+    }
+    return properties
+  }
+}
+
+/// The answers of the interface that are one request to the node.
+extension ClientInterface {
+  /// Buckets that hold a key, when the client asks for them.
+  private func buckets(_ call: Call, _ type: Bytes) async throws(ClientFailure) -> Response {
+    guard call.query["buckets"] != nil else { return ClientResponse.json(.ok, .object([:])) }
+    var names: [JSONValue] = []
+    for reply in await perform(.listBuckets(type: type, timeout: try call.query.timeout())) {
+      switch reply {
+      case .buckets(let page, _): names += page.map(JSONValue.init(bytes:))
+      case .failure(let failure): throw .failed(failure)
+      default: break
+      }
+    }
+    return ClientResponse.json(.ok, .object(["buckets": .array(names)]))
+  }
+
+  /// The keys of a bucket, when the client asks for them.
+  private func keys(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> Response {
+    guard call.query["keys"] != nil else { return ClientResponse.json(.ok, .object([:])) }
+    return ClientResponse.json(.ok, .object(["keys": try await listed(call, bucket)]))
+  }
+
+  private func listed(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> JSONValue {
+    var names: [JSONValue] = []
+    for reply in await perform(.listKeys(bucket, timeout: try call.query.timeout())) {
+      switch reply {
+      case .keys(let page, _): names += page.map(JSONValue.init(bytes:))
+      case .failure(let failure): throw .failed(failure)
+      default: break
+      }
+    }
+    return .array(names)
+  }
+
+  private func oldBucket(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> Response {
+    switch call.method {
+    case .get:
+      var answer: [String: JSONValue] = [:]
+      if call.query["props"] != "false" {
+        answer["props"] = BucketPropertiesJSON.value(try await stored(bucket), of: bucket)
+      }
+      if call.query["keys"] != nil { answer["keys"] = try await listed(call, bucket) }
+      return ClientResponse.json(.ok, .object(answer))
+    case .post: return try await store(call, bucket: bucket, key: nil)
+    default: return try await properties(call, bucket)
+    }
+  }
+
+  /// Reads, changes and resets properties of a bucket or a bucket type.
+  private func properties(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> Response
+  {
+    if call.method == .delete {
+      _ = try await reply(to: .resetBucketProperties(bucket))
+      return ClientResponse.empty(.noContent)
+    }
+    let present: BucketProperties
+    do {
+      present = try await stored(bucket)
+    } catch {
+      guard bucket.name.isEmpty, case .failed(.unknownBucketType) = error else { throw error }
+      return ClientResponse.page(.notFound)
+    }
+    guard call.method != .get else {
+      let value = BucketPropertiesJSON.value(present, of: bucket)
+      return ClientResponse.json(.ok, .object(["props": value]))
+    }
+    guard let update = JSONValue(call.body)?["props"], case .object = update else {
+      throw .malformed(
+        "bucket PUT must be a JSON object of the form:\n{\"props\":{...bucket properties...}}")
+    }
+    let next: BucketProperties
+    do throws(ProtocolFailure) {
+      next = try BucketPropertiesJSON.applied(update, to: present, untyped: bucket.isUntyped)
+    } catch {
+      return ClientResponse.json(.badRequest, .object(["error": .string(error.text)]))
+    }
+    _ = try await reply(to: .setBucketProperties(bucket, next))
+    return ClientResponse.empty(.noContent, [("Content-Type", "application/json")])
+  }
+
+  /// Runs a MapReduce job and tells all results at once.
+  private func mapReduce(_ call: Call) async throws(ClientFailure) -> Response {
+    var job: MapReduceAnswer
+    do throws(ProtocolFailure) {
+      job = try MapReduceAnswer(json: call.body)
+    } catch {
+      throw .malformed("\(error.text)\n")
+    }
+    var next = job.start()
+    while let request = next {
+      next = nil
+      for reply in await perform(request) { next = job.receive(reply) }
+    }
+    if let failure = job.failure {
+      return ClientResponse.json(.internalServerError, .object(["error": .string(failure)]))
+    }
+    return ClientResponse.json(.ok, job.json)
+  }
+}

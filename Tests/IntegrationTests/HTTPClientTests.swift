@@ -1,0 +1,209 @@
+import Foundation
+import Testing
+
+/// The client interface over HTTP, byte for byte on a real node.
+@Suite struct HTTPClientTests {
+  /// One answer, taken apart.
+  private struct Answer {
+    var status: Int
+    var head: String
+    var body: String
+
+    init(_ text: String) {
+      let halves = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
+      head = String(halves[0])
+      body = halves.count > 1 ? String(halves[1]) : ""
+      status = Int(head.split(separator: " ").dropFirst().first ?? "") ?? 0
+    }
+
+    func header(_ name: String) -> String? {
+      head.split(separator: "\r\n").first { $0.lowercased().hasPrefix(name.lowercased() + ": ") }
+        .map { String($0.dropFirst(name.count + 2)) }
+    }
+  }
+
+  private let cluster: TestCluster
+
+  init() async throws {
+    cluster = try TestCluster(nodes: 1)
+    try await cluster.start(0)
+  }
+
+  private func ask(
+    _ method: String, _ path: String, _ headers: [String] = [], body: String = ""
+  ) throws -> Answer {
+    let line = (["\(method) \(path) HTTP/1.1"] + headers).joined(separator: "\r\n")
+    return Answer(try Socket.http(cluster.ports[0].http, line, body: body))
+  }
+
+  private let text = "Content-Type: text/plain"
+  private let json = "Content-Type: application/json"
+
+  private func createType(_ name: String, _ properties: String) throws {
+    let created = try cluster.admin(
+      0, ["bucket-type", "create", name, "{\"props\":\(properties)}"])
+    #expect(created.status == 0, "\(created)")
+  }
+
+  @Test func `an object is stored, read and deleted with everything said about it`() throws {
+    let path = "/buckets/b/keys/a%2Fb%00"
+    let missing = try ask("GET", path)
+    #expect(missing.status == 404 && missing.body == "not found\n")
+    let stored = try ask(
+      "PUT", path,
+      [
+        "Content-Type: text/plain; charset=utf-8", "X-Riak-Meta-Colour: blue",
+        "X-Riak-Index-age_int: 007, 9", "Link: </buckets/b/keys/c%20d>; riaktag=\"next\"",
+      ], body: "hello")
+    #expect(stored.status == 204)
+    let read = try ask("GET", path)
+    #expect(read.status == 200 && read.body == "hello")
+    #expect(read.header("Content-Type") == "text/plain; charset=utf-8")
+    #expect(read.header("X-Riak-Meta-Colour") == "blue")
+    #expect(read.header("X-Riak-Index-age_int") == "7, 9")
+    #expect(
+      read.header("Link") == "</buckets/b/keys/c%20d>; riaktag=\"next\", </buckets/b>; rel=\"up\"")
+    let head = try ask("HEAD", path)
+    #expect(head.status == 200 && head.body.isEmpty && head.header("Content-Length") == "5")
+    let clock = try #require(read.header("X-Riak-Vclock"))
+    #expect(try ask("DELETE", path, ["X-Riak-Vclock: \(clock)"]).status == 204)
+    #expect(try ask("GET", path).status == 404)
+    #expect(try ask("DELETE", path).status == 404)
+    let made = try ask("POST", "/buckets/b/keys", [text], body: "x")
+    #expect(made.status == 201)
+    #expect(try ask("GET", try #require(made.header("Location"))).body == "x")
+    #expect(try ask("PUT", "/riak/b/old", [text], body: "y").status == 204)
+    #expect(try ask("GET", "/riak/b/old").header("Link") == "</riak/b>; rel=\"up\"")
+    #expect(try ask("GET", "/buckets/b/keys?keys=true").body.contains("\"old\""))
+    #expect(try ask("GET", "/buckets?buckets=true").body == "{\"buckets\":[\"b\"]}")
+  }
+
+  @Test func `conditions are checked before reads and writes`() throws {
+    let path = "/buckets/c/keys/k"
+    let first = try ask("PUT", path + "?returnbody=true", [text, "If-None-Match: *"], body: "1")
+    #expect(first.status == 200 && first.body == "1")
+    let tag = try #require(first.header("ETag"))
+    let date = try #require(first.header("Last-Modified"))
+    let clock = try #require(first.header("X-Riak-Vclock"))
+    #expect(try ask("PUT", path, [text, "If-None-Match: *"], body: "2").status == 412)
+    #expect(try ask("PUT", path, [text, "If-Match: \"no\""], body: "2").status == 412)
+    #expect(try ask("GET", path, ["If-None-Match: \(tag)"]).status == 304)
+    #expect(try ask("GET", path, ["If-Modified-Since: \(date)"]).status == 304)
+    #expect(
+      try ask("GET", path, ["If-Modified-Since: Sun, 31 Feb 2016 00:00:00 GMT"]).status == 200)
+    #expect(try ask("PUT", path, [text, "If-Match: \(tag)"], body: "2").status == 204)
+    let late = ["X-Riak-If-Not-Modified: \(clock)"]
+    #expect(try ask("PUT", path, [text] + late, body: "3").status == 409)
+    #expect(try ask("GET", path).body == "2")
+  }
+
+  @Test func `siblings are told by their tags or as parts`() throws {
+    try createType("sib", #"{"allow_mult":true}"#)
+    let path = "/types/sib/buckets/b/keys/k"
+    #expect(try ask("PUT", path, [text], body: "one").status == 204)
+    #expect(try ask("PUT", path, [text, "X-Riak-Meta-N: 2"], body: "two").status == 204)
+    let plain = try ask("GET", path)
+    let lines = plain.body.split(separator: "\n")
+    #expect(plain.status == 300 && lines.count == 3 && lines.first == "Siblings:")
+    let values = try lines.dropFirst().map { try ask("GET", "\(path)?vtag=\($0)").body }
+    #expect(values.sorted() == ["one", "two"])
+    let parts = try ask("GET", path, ["Accept: multipart/mixed"])
+    let boundary = try #require(parts.header("Content-Type")).split(separator: "boundary=").last
+    #expect(parts.status == 300)
+    #expect(parts.body.components(separatedBy: "--\(boundary ?? "")").count == 4)
+    #expect(parts.body.contains("X-Riak-Meta-N: 2\r\n"))
+    let clock = try #require(plain.header("X-Riak-Vclock"))
+    #expect(try ask("PUT", path, [text, "X-Riak-Vclock: \(clock)"], body: "3").status == 204)
+    #expect(try ask("GET", path).body == "3")
+  }
+
+  @Test func `indexes, properties, counters and data types`() throws {
+    for index in 0..<5 {
+      let headers = [text, "X-Riak-Index-n_int: \(index)"]
+      #expect(try ask("PUT", "/buckets/i/keys/k\(index)", headers, body: "v").status == 204)
+    }
+    let page = try ask("GET", "/buckets/i/index/n_int/1/9?max_results=2&return_terms=true")
+    #expect(page.body.contains("\"results\":[{\"1\":\"k1\"},{\"2\":\"k2\"}]"))
+    let mark = try #require(
+      page.body.split(separator: "continuation\":\"").last?.prefix { $0 != "\"" })
+    let coded = mark.replacing("+", with: "%2B").replacing("=", with: "%3D")
+    let next = try ask("GET", "/buckets/i/index/n_int/1/9?continuation=\(coded)")
+    #expect(next.body == "{\"keys\":[\"k3\",\"k4\"]}")
+    #expect(try ask("GET", "/buckets/i/index/n_int/3").body == "{\"keys\":[\"k3\"]}")
+
+    let change = #"{"props":{"n_val":1,"r":"one","precommit":[{"mod":"m","fun":"f"}]}}"#
+    #expect(try ask("PUT", "/buckets/p/props", [json], body: change).status == 204)
+    let properties = try ask("GET", "/buckets/p/props").body
+    #expect(properties.contains("\"n_val\":1") && properties.contains("\"r\":\"one\""))
+    #expect(properties.contains("\"precommit\":[{\"fun\":\"f\",\"mod\":\"m\"}]"))
+    #expect(try ask("DELETE", "/buckets/p/props").status == 204)
+    #expect(try ask("GET", "/buckets/p/props").body.contains("\"n_val\":3"))
+
+    #expect(try ask("POST", "/buckets/k/counters/c", [text], body: "1").status == 409)
+    #expect(
+      try ask("PUT", "/buckets/k/props", [json], body: #"{"props":{"allow_mult":true}}"#).status
+        == 204)
+    #expect(
+      try ask("POST", "/buckets/k/counters/c?returnvalue=true", [text], body: "-3").body == "-3")
+
+    try createType("maps", #"{"datatype":"map"}"#)
+    let map = "/types/maps/buckets/b/datatypes/m"
+    let update = #"{"update":{"n_counter":2,"s_set":{"add_all":["a","b"]},"f_flag":"enable"}}"#
+    #expect(try ask("POST", map, [json], body: update).status == 204)
+    let value = try ask("GET", map).body
+    #expect(value.contains(#""value":{"f_flag":true,"n_counter":2,"s_set":["a","b"]}"#))
+    let context = try #require(value.split(separator: "context\":\"").last?.prefix { $0 != "\"" })
+    let removal = #"{"update":{"s_set":{"remove":"a"}},"remove":"f_flag","context":"\#(context)"}"#
+    let after = try ask("POST", map + "?returnbody=true", [json], body: removal)
+    #expect(after.body.contains(#""value":{"n_counter":2,"s_set":["b"]}"#))
+  }
+
+  @Test func `a MapReduce job answers with the results of the phases it keeps`() throws {
+    for index in 1...4 {
+      #expect(try ask("PUT", "/buckets/m/keys/k\(index)", [text], body: "\(index)").status == 204)
+    }
+    let map =
+      #"{"map":{"language":"erlang","module":"riak_kv_mapreduce","function":"map_object_value"}}"#
+    let count =
+      #"{"reduce":{"language":"erlang","module":"riak_kv_mapreduce","function":"reduce_count_inputs"}}"#
+    let counted = try ask(
+      "POST", "/mapred", [json], body: #"{"inputs":"m","query":[\#(map),\#(count)]}"#)
+    #expect(counted.status == 200 && counted.body == "[4]", "\(counted)")
+    let values = try ask(
+      "POST", "/mapred", [json], body: #"{"inputs":[["m","k2"]],"query":[\#(map)]}"#)
+    #expect(values.body == "[\"2\"]", "\(values)")
+    #expect(try ask("POST", "/mapred", [json], body: "{}").status == 400)
+  }
+
+  private static let refusals = [
+    ("GET", "/buckets/b/keys/k?r=zzz", 400, "r query parameter must be an integer"),
+    ("GET", "/buckets/b/keys/k?r=4", 400, "invalid for bucket n value of 3"),
+    ("GET", "/buckets/b/keys/k?timeout=abc", 400, "Bad timeout value \"abc\""),
+    ("GET", "/buckets/b/keys/k?basic_quorum=1", 400, "must be true or false"),
+    ("GET", "/types/none/buckets/b/keys/k", 404, "Unknown bucket type: none"),
+    ("PUT", "/buckets/b/keys/k", 400, "Missing Content-Type request header"),
+    ("GET", "/buckets/b/keys/%zz", 404, "There is nothing at"),
+    ("GET", "/buckets/b/index/f_foo/v", 400, "unknown_field_type"),
+    ("GET", "/buckets/b/index/f_int/1/2?max_results=0", 400, "not a positive integer"),
+    ("GET", "/buckets/b/index/f_int/1/2?continuation=x", 400, "Invalid continuation"),
+    ("PUT", "/buckets/b/props", 400, "bucket PUT must be a JSON object"),
+    ("POST", "/ping", 405, "Method Not Allowed"),
+    ("POST", "/buckets/b/counters/c", 400, "must be an integer"),
+    ("GET", "/types/default/buckets/b/datatypes/d", 301, ""),
+  ]
+
+  @Test func `what cannot be done is refused`() throws {
+    for (method, path, status, words) in Self.refusals {
+      let answer = try ask(method, path)
+      #expect(
+        answer.status == status && (words.isEmpty || answer.body.contains(words)),
+        "\(method) \(path): \(answer)")
+    }
+  }
+
+  @Test func `a body beyond the limit of objects is refused and harms nothing`() throws {
+    let large = String(repeating: "x", count: 51 << 20)
+    #expect(try ask("PUT", "/buckets/b/keys/k", [text], body: large).status == 413)
+    #expect(try ask("GET", "/ping").body == "OK")
+  }
+}
