@@ -32,7 +32,7 @@ final class ClientConnection {
     self.driver = driver
     self.inbox = inbox
     let environment = ClientSessionEnvironment(
-      nodeName: nodeName, serverVersion: "3.4.0",
+      nodeName: nodeName, serverVersion: ServerVersion.clientInterface,
       submit: { [weak self] in self?.submit($0, $1) ?? {} },
       write: { connection.send($0) == .queued },
       setReading: { [weak self] isOn in

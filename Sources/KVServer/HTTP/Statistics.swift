@@ -143,6 +143,9 @@ struct NodeStatistics: Sendable {
       Statistic(
         name: "connected_nodes", kind: .gauge, help: "The other members that are reachable.",
         value: .list(reachable)),
+      .text(
+        "riak_kv_version", ServerVersion.clientInterface,
+        "The version of Riak KV whose client interfaces are spoken."),
       .gauge("members", status.members.count, "Number of members."),
       .gauge(
         "members_unreachable", status.members.count { !$0.isReachable },

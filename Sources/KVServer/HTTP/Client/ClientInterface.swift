@@ -33,9 +33,15 @@ struct ClientInterface: RouterMiddleware {
     _ request: Request, context: BasicRequestContext,
     next: (Request, BasicRequestContext) async throws -> Response
   ) async throws -> Response {
-    guard let query = ClientQuery(request.head.path ?? "/"),
-      let resource = ClientResource(query.parts)
-    else { return try await next(request, context) }
+    guard let query = ClientQuery(request.head.path ?? "/") else {
+      return try await next(request, context)
+    }
+    if query.parts == [[]], request.headers[.accept]?.contains("application/json") ?? false {
+      return Self.resources
+    }
+    guard let resource = ClientResource(query.parts) else {
+      return try await next(request, context)
+    }
     let method = request.method
     guard resource.methods.contains(method.rawValue) else {
       let allowed = resource.methods.joined(separator: ", ")
@@ -73,6 +79,26 @@ struct ClientInterface: RouterMiddleware {
     } catch {
       return error.response
     }
+  }
+
+  /// Where clients that look find what: the reference's names of resources, and their paths.
+  private static let resourcePaths = [
+    ("riak_kv_wm_bucket_type", "/types"), ("riak_kv_wm_buckets", "/buckets"),
+    ("riak_kv_wm_counter", "/buckets"), ("riak_kv_wm_crdt", "/types"),
+    ("riak_kv_wm_index", "/buckets"), ("riak_kv_wm_keylist", "/buckets"),
+    ("riak_kv_wm_mapred", "/mapred"), ("riak_kv_wm_object", "/buckets"),
+    ("riak_kv_wm_ping", "/ping"), ("riak_kv_wm_props", "/buckets"),
+    ("riak_kv_wm_stats", "/stats"),
+  ]
+
+  private static var resources: Response {
+    var response = ClientResponse.json(
+      .ok,
+      .object(
+        Dictionary(uniqueKeysWithValues: resourcePaths.map { ($0.0, JSONValue.string($0.1)) })))
+    let links = resourcePaths.map { "<\($0.1)>; rel=\"\($0.0)\"" }
+    if let name = HTTPField.Name("Link") { response.headers[name] = links.joined(separator: ",") }
+    return response
   }
 
   /// The last reply to a request.
