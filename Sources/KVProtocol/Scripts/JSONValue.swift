@@ -92,7 +92,8 @@ package indirect enum JSONValue: Hashable, Sendable, Decodable {
     }
   }
 
-  private static func quoted(_ text: String) -> String {
+  /// A string in quotation marks.
+  package static func quoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {

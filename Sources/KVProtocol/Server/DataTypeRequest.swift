@@ -28,24 +28,6 @@ package struct DataTypeRequest: Hashable, Sendable {
   /// How failures read before the answer's shape is known.
   package var failureContext: FailureContext { form == .legacyCounter ? .bucket : .dataType }
 
-  /// A change of the data type at `key`; without a context removals concern whatever there is.
-  package init(
-    updating key: ObjectKey, _ operation: DataTypeOperation, context: VersionVector?,
-    _ options: PutOptions
-  ) {
-    self.init(
-      key: key, action: .update(operation, context: context, options),
-      form: key.bucket.isUntyped ? .legacyCounter : .dataType(includesContext: true),
-      generatedKey: nil)
-  }
-
-  init(key: ObjectKey, action: Action, form: Form, generatedKey: Bytes?) {
-    self.key = key
-    self.action = action
-    self.form = form
-    self.generatedKey = generatedKey
-  }
-
   /// The kind of data types in a bucket.
   ///
   /// - Throws: that its type says none.
@@ -115,6 +97,17 @@ package struct DataTypeRequest: Hashable, Sendable {
 }
 
 extension DataTypeRequest {
+  /// A change of the data type at `key`; without a context removals concern whatever there is.
+  package init(
+    updating key: ObjectKey, _ operation: DataTypeOperation, context: VersionVector?,
+    _ options: PutOptions
+  ) {
+    self.init(
+      key: key, action: .update(operation, context: context, options),
+      form: key.bucket.isUntyped ? .legacyCounter : .dataType(includesContext: true),
+      generatedKey: nil)
+  }
+
   /// Decodes `RpbCounterGetReq`.
   static func counterGet(_ body: Bytes) throws(ProtocolFailure) -> DataTypeRequest {
     let fields = try ProtobufFields(body[...])

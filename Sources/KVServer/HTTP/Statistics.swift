@@ -1,3 +1,4 @@
+import KVProtocol
 import Foundation
 import KVCluster
 import KVModel
@@ -201,10 +202,10 @@ extension NodeStatistics {
       let value: String =
         switch row.value {
         case .number(let number): "\(number)"
-        case .text(let text): JSONText.quoted(text)
-        case .list(let texts): "[\(texts.map(JSONText.quoted).joined(separator: ","))]"
+        case .text(let text): JSONValue.quoted(text)
+        case .list(let texts): "[\(texts.map(JSONValue.quoted).joined(separator: ","))]"
         }
-      return "\(JSONText.quoted(row.name)):\(value)"
+      return "\(JSONValue.quoted(row.name)):\(value)"
     }
     return "{\(fields.joined(separator: ",\n"))}\n"
   }

@@ -1,3 +1,4 @@
+import KVProtocol
 import KVBase
 import KVCluster
 import KVStorage
@@ -108,7 +109,7 @@ final class NodeDirectory: Sendable {
     let text = """
       # Fixed when this data directory was created. Written by the node; do not edit.
       format = \(identityVersion)
-      name = \(JSONText.quoted(identity.name))
+      name = \(JSONValue.quoted(identity.name))
       shards = \(identity.shardCount)
       ring_size = \(identity.ringSize)
 

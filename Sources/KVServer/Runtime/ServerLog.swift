@@ -1,3 +1,4 @@
+import KVProtocol
 import Foundation
 import Glibc
 public import Logging
@@ -64,7 +65,7 @@ public struct ServerLogHandler: LogHandler {
       ("time", time + "Z"), ("level", level.rawValue), ("node", label), ("message", message),
     ]
     fields += pairs
-    let body = fields.map { "\(JSONText.quoted($0.0)):\(JSONText.quoted($0.1))" }
+    let body = fields.map { "\(JSONValue.quoted($0.0)):\(JSONValue.quoted($0.1))" }
     return "{\(body.joined(separator: ","))}\n"
   }
 }
@@ -100,26 +101,5 @@ private final class LogOutput: Sendable {
         bytes = bytes.dropFirst(count)
       }
     }
-  }
-}
-
-/// JSON strings, for the places that write JSON by hand.
-enum JSONText {
-  static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\r": result += "\\r"
-      case "\t": result += "\\t"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
   }
 }

@@ -28,6 +28,15 @@ import Testing
     return harness.written
   }
 
+  /// Sends a MapReduce job.
+  private func run(_ job: String, _ harness: SessionHarness) -> [Bytes] {
+    let payload = frame(23) { writer in
+      writer.write(1, bytes(job))
+      writer.write(2, bytes("application/json"))
+    }
+    return ask(harness, payload)
+  }
+
   private func put(
     _ harness: SessionHarness, _ key: String, value: String = "v", index: (String, String)? = nil
   ) {
@@ -150,12 +159,7 @@ import Testing
       + #""function":"reduce_string_to_integer"}},"#
       + #"{"reduce":{"language":"erlang","module":"riak_kv_mapreduce","function":"reduce_sum"}}"#
     let job = #"{"inputs":[["b","a"],["b","b"],["b","missing"]],"query":["# + phases + "]}"
-    let written = ask(
-      harness,
-      frame(23) { writer in
-        writer.write(1, bytes(job))
-        writer.write(2, bytes("application/json"))
-      })
+    let written = run(job, harness)
     #expect(
       written == [
         frame(24) { writer in
@@ -179,12 +183,7 @@ import Testing
   ])
   func `jobs that cannot be done are refused`(_ job: String, _ text: String) {
     let harness = harness()
-    _ = ask(
-      harness,
-      frame(23) { writer in
-        writer.write(1, bytes(job))
-        writer.write(2, bytes("application/json"))
-      })
+    _ = run(job, harness)
     #expect(harness.errors == [text])
     #expect(!harness.session.isBusy)
   }
@@ -197,12 +196,7 @@ import Testing
       + #"{"map":{"language":"javascript","name":"Riak.mapValuesJson"}},"#
       + #"{"reduce":{"language":"javascript","name":"Riak.reduceNumericSort"}},"#
       + #"{"reduce":{"language":"javascript","name":"Riak.reduceSlice","arg":[1,3]}}]}"#
-    let written = ask(
-      harness,
-      frame(23) { writer in
-        writer.write(1, bytes(job))
-        writer.write(2, bytes("application/json"))
-      })
+    let written = run(job, harness)
     #expect(
       written.first
         == frame(24) { writer in
@@ -217,12 +211,7 @@ import Testing
     let job =
       #"{"inputs":{"bucket":"b","key_filters":[["tokenize","-",2],["string_to_int"],"#
       + #"["between",20090101,20101231]]},"query":[]}"#
-    let written = ask(
-      harness,
-      frame(23) { writer in
-        writer.write(1, bytes(job))
-        writer.write(2, bytes("application/json"))
-      })
+    let written = run(job, harness)
     #expect(
       written.first
         == frame(24) { writer in

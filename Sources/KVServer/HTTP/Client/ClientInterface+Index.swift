@@ -22,23 +22,13 @@ extension ClientInterface {
     }
     let limit = try limit(call.query["max_results"])
     let returnsTerms = try returnsTerms(call.query["return_terms"]) && upper != nil
-    let hits = try await hits(
-      of: .index(request.query, after: after, limit: limit, timeout: try call.query.timeout()))
+    let timeout = try call.query.timeout()
+    let hits = try await pages(
+      of: .index(request.query, after: after, limit: limit, timeout: timeout)
+    ) { if case .entries(let page, _) = $0 { page } else { [] } }
     let isFull = limit.map { hits.count >= $0 } ?? false
     return ClientResponse.json(
       .ok, request.json(hits, returnsTerms: returnsTerms, isFull: isFull))
-  }
-
-  private func hits(of request: ClientRequest) async throws(ClientFailure) -> [IndexEntry] {
-    var hits: [IndexEntry] = []
-    for reply in await perform(request) {
-      switch reply {
-      case .entries(let page, _): hits += page
-      case .failure(let failure): throw .failed(failure)
-      default: break
-      }
-    }
-    return hits
   }
 
   private func limit(_ text: String?) throws(ClientFailure) -> Int? {

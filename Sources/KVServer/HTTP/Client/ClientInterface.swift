@@ -112,6 +112,20 @@ struct ClientInterface: RouterMiddleware {
     }
   }
 
+  /// Everything in the replies to a request that come in pages.
+  ///
+  /// - Throws: the failure that ends them.
+  func pages<Item>(
+    of request: ClientRequest, _ items: (ClientReply) -> [Item]
+  ) async throws(ClientFailure) -> [Item] {
+    var all: [Item] = []
+    for reply in await perform(request) {
+      if case .failure(let failure) = reply { throw .failed(failure) }
+      all += items(reply)
+    }
+    return all
+  }
+
   /// The properties of a bucket.
   func stored(_ bucket: BucketID) async throws(ClientFailure) -> BucketProperties {
     guard case .properties(let properties) = try await reply(to: .bucketProperties(bucket)) else {
@@ -126,15 +140,11 @@ extension ClientInterface {
   /// Buckets that hold a key, when the client asks for them.
   private func buckets(_ call: Call, _ type: Bytes) async throws(ClientFailure) -> Response {
     guard call.query["buckets"] != nil else { return ClientResponse.json(.ok, .object([:])) }
-    var names: [JSONValue] = []
-    for reply in await perform(.listBuckets(type: type, timeout: try call.query.timeout())) {
-      switch reply {
-      case .buckets(let page, _): names += page.map(JSONValue.init(bytes:))
-      case .failure(let failure): throw .failed(failure)
-      default: break
-      }
+    let names = try await pages(of: .listBuckets(type: type, timeout: try call.query.timeout())) {
+      if case .buckets(let page, _) = $0 { page } else { [] }
     }
-    return ClientResponse.json(.ok, .object(["buckets": .array(names)]))
+    return ClientResponse.json(
+      .ok, .object(["buckets": .array(names.map(JSONValue.init(bytes:)))]))
   }
 
   /// The keys of a bucket, when the client asks for them.
@@ -144,15 +154,10 @@ extension ClientInterface {
   }
 
   private func listed(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> JSONValue {
-    var names: [JSONValue] = []
-    for reply in await perform(.listKeys(bucket, timeout: try call.query.timeout())) {
-      switch reply {
-      case .keys(let page, _): names += page.map(JSONValue.init(bytes:))
-      case .failure(let failure): throw .failed(failure)
-      default: break
-      }
+    let names = try await pages(of: .listKeys(bucket, timeout: try call.query.timeout())) {
+      if case .keys(let page, _) = $0 { page } else { [] }
     }
-    return .array(names)
+    return .array(names.map(JSONValue.init(bytes:)))
   }
 
   private func oldBucket(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> Response {
