@@ -36,6 +36,8 @@ enum Deadline: Hashable {
   case drop
   /// A round of reaping is due to end.
   case reap(OperationID)
+  /// GETs that a trim waits for may have ended.
+  case reapDrain(ReapDrain)
   /// The shard must stop now.
   case stop
   /// Something of anti-entropy is due.

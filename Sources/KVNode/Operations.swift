@@ -41,6 +41,8 @@ struct GetOperation {
     case delete(DeleteTask)
     /// Answered; only repairs are left.
     case answered
+
+    var isAnswered: Bool { if case .answered = self { true } else { false } }
   }
 
   var coordinator: GetCoordinator
@@ -92,6 +94,17 @@ struct ReapOperation {
   var round: ReapRound
   var purpose: ReapPurpose
   var candidates: [ReapQueue.Candidate]
+}
+
+/// A round of trimming that waits until some GETs have ended.
+struct ReapDrain: Hashable {
+  /// How often is looked within a round's time.
+  static let lookCount = 20
+
+  var operation: OperationID
+  var asker: Address
+  var gets: [OperationID]
+  var looks = lookCount
 }
 
 /// How far the shard has come in looking for tombstones that nobody has queued.

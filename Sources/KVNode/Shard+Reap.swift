@@ -222,6 +222,7 @@ extension Shard {
 
   /// Votes once everything that the vote vouches for is durable.
   private mutating func serve(_ order: ReapOrder, from: Address) {
+    guard !order.partitions.isEmpty else { return drain(order, from: from) }
     var vote = ReapVote(operation: order.operation, verdicts: [])
     if isConcerned(by: order), writeRefusal() == nil {
       do {
@@ -234,6 +235,31 @@ extension Shard {
       }
     }
     send(.reap(.vote(vote)), to: from, whenSynced: store.sequences.applied)
+  }
+
+  /// Votes once the GETs of the keys that are under way here have ended.
+  private mutating func drain(_ order: ReapOrder, from: Address) {
+    let keys = Set(order.items.map(\.key))
+    // What an answered one still repairs is held against the entries that are remembered.
+    let concerned = gets.filter {
+      keys.contains($0.value.coordinator.key) && !$0.value.purpose.isAnswered
+    }
+    let drain = ReapDrain(
+      operation: order.operation, asker: from, gets: concerned.keys.sorted())
+    if !drain.gets.isEmpty { probe("trim waited for reads") }
+    voteOrWait(drain)
+  }
+
+  /// Looks again until the asker has given up.
+  mutating func voteOrWait(_ drain: ReapDrain) {
+    var drain = drain
+    drain.gets.removeAll { gets[$0] == nil }
+    if drain.gets.isEmpty {
+      send(.reap(.vote(ReapVote(operation: drain.operation, verdicts: []))), to: drain.asker)
+    } else if drain.looks > 0 {
+      drain.looks -= 1
+      deadlines.add(.reapDrain(drain), at: now.instant + Self.roundTimeout / ReapDrain.lookCount)
+    }
   }
 
   /// True when this shard sees the cluster as whoever sent the order does.

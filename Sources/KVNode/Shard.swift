@@ -258,6 +258,7 @@ public struct Shard {
       case .tombstones: tombstonesDue()
       case .drop: dropDue()
       case .reap(let operation): reapDue(operation)
+      case .reapDrain(let drain): voteOrWait(drain)
       case .stop: stopNow()
       case .entropy(let deadline): entropyDue(deadline)
       }
@@ -310,7 +311,7 @@ extension Shard {
 
   func isLive(_ deadline: Deadline) -> Bool {
     switch deadline {
-    case .tick, .tombstones, .drop, .stop: true
+    case .tick, .tombstones, .reapDrain, .drop, .stop: true
     case .reap(let operation): reaps[operation] != nil
     case .get(let operation), .hedge(let operation): gets[operation] != nil
     case .put(let operation): puts[operation] != nil

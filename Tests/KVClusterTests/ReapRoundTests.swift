@@ -140,8 +140,22 @@ import Testing
       vote.actors = [dots[1].actor]
       round.receive(vote, from: target, into: &actions)
     }
-    var orders: [ReapOrder] = []
-    for case .bury(_, let order) in actions { orders.append(order) }
+    var orders = actions.compactMap { if case .bury(_, let order) = $0 { order } else { nil } }
+    #expect(orders.isEmpty, "a GET may still hold an older copy")
+    let drains = actions.compactMap { action -> (to: Address, order: ReapOrder)? in
+      if case .ask(let target, let order) = action { (target, order) } else { nil }
+    }
+    let shards = fixture.view.members.reduce(0) { $0 + $1.shardCount }
+    #expect(drains.count == shards && drains.allSatisfy { $0.order.partitions.isEmpty })
+    actions = []
+    for (index, drain) in drains.enumerated() {
+      #expect(actions.isEmpty, "\(index) shards have no GET of it any more")
+      let late = ReapVote(operation: drain.order.operation, verdicts: [.same])
+      round.receive(late, from: drain.to, into: &actions)
+      let vote = ReapVote(operation: drain.order.operation, verdicts: [])
+      round.receive(vote, from: drain.to, into: &actions)
+    }
+    orders = actions.compactMap { if case .bury(_, let order) = $0 { order } else { nil } }
     #expect(orders.count == 3)
     #expect(orders.allSatisfy { $0.items[0].retired == [dots[2].actor, dots[3].actor] })
   }

@@ -10,15 +10,17 @@ public import KVModel
 /// A round to *trim* works the same way on objects whose clocks have many actors. When all
 /// primaries hold the same, an actor may leave the clock if no vnode of any member counts under it
 /// any more and no content bears its dot: then no copy is left that the entry tells apart from
-/// another, and no event of that actor is to come.
+/// another, and no event of that actor is to come. But for what GETs under way have been told
+/// before: so every shard of every member is asked once more, about no partition, and answers when
+/// the GETs of the keys that it coordinated then have ended.
 ///
 /// ```
 /// shard ── ask ──▶ every member        shard ── bury ──▶ primaries
 ///       ◀─ vote ──                           ◀─ buried ─
 /// ```
 ///
-/// **Invariants**: 1. nothing is buried before every vnode asked has consented to it; 2. there is
-/// exactly one `finished`.
+/// **Invariants**: 1. nothing is buried before every vnode asked has consented to it, nothing
+/// trimmed while a GET may hold an older copy; 2. there is exactly one `finished`.
 ///
 /// **Source**: reference section 3.9; Dynamo (SOSP 2007) has no reaping.
 public struct ReapRound: Sendable {
@@ -36,6 +38,8 @@ public struct ReapRound: Sendable {
 
   private enum Stage: Hashable {
     case asking
+    /// Waiting for the end of GETs.
+    case draining([ReapItem])
     case burying
     case finished
   }
@@ -43,6 +47,7 @@ public struct ReapRound: Sendable {
   private let order: ReapOrder
   private let ringSize: Int
   private let voters: [(address: Address, partitions: [PartitionID])]
+  private let shards: [Address]
   private var waiting: Set<Address>
   private var stage = Stage.asking
   private var hasConsent: [Bool]
@@ -72,6 +77,9 @@ public struct ReapRound: Sendable {
       }
     }
     self.voters = voters
+    shards = view.members.flatMap { member in
+      (0..<member.shardCount).map { Address(node: member.id, shard: ShardIndex($0)) }
+    }
     waiting = Set(voters.map(\.address))
   }
 
@@ -86,6 +94,7 @@ public struct ReapRound: Sendable {
 
   /// Takes in a vote; those of others, and second ones, change nothing.
   public mutating func receive(_ vote: ReapVote, from: Address, into actions: inout [Action]) {
+    if case .draining(let items) = stage { return drained(vote, from, items, into: &actions) }
     guard stage == .asking, waiting.contains(from),
       let voter = voters.first(where: { $0.address == from })
     else { return }
@@ -103,7 +112,15 @@ public struct ReapRound: Sendable {
         if verdict == .absent || verdict == .differs { actions.append(.repair(item, partition)) }
       }
     }
-    if waiting.isEmpty { bury(into: &actions) }
+    if waiting.isEmpty { decide(into: &actions) }
+  }
+
+  /// A shard has no GET any more that began before all primaries held the same.
+  private mutating func drained(
+    _ vote: ReapVote, _ from: Address, _ items: [ReapItem], into actions: inout [Action]
+  ) {
+    guard vote.verdicts.isEmpty, waiting.remove(from) != nil, waiting.isEmpty else { return }
+    bury(items, into: &actions)
   }
 
   /// Takes in a receipt.
@@ -124,17 +141,23 @@ public struct ReapRound: Sendable {
     order.items.indices.filter { hasConsent[$0] }.map { order.items[$0] }
   }
 
-  private mutating func bury(into actions: inout [Action]) {
+  private mutating func decide(into actions: inout [Action]) {
+    guard order.purpose == .trim else {
+      return agreed.isEmpty ? finish(gone: [], into: &actions) : bury(agreed, into: &actions)
+    }
     var items = agreed
-    if order.purpose == .trim {
-      for index in items.indices { items[index].retired = retired(items[index]) }
-      items.removeAll(where: \.retired.isEmpty)
-    }
-    guard !items.isEmpty else {
-      // Clocks in which every actor still counts have nothing to lose.
-      let settled = order.purpose == .trim ? agreed.map(\.key) : []
-      return finish(gone: settled, into: &actions)
-    }
+    for index in items.indices { items[index].retired = retired(items[index]) }
+    items.removeAll(where: \.retired.isEmpty)
+    // Clocks in which every actor still counts have nothing to lose.
+    guard !items.isEmpty else { return finish(gone: agreed.map(\.key), into: &actions) }
+    stage = .draining(items)
+    waiting = Set(shards)
+    var order = order
+    order.items = items
+    for shard in shards { actions.append(.ask(shard, order)) }
+  }
+
+  private mutating func bury(_ items: [ReapItem], into actions: inout [Action]) {
     stage = .burying
     for voter in voters {
       let owned = zip(order.group.partitions(ringSize: ringSize), order.group.owners)

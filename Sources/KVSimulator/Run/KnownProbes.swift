@@ -46,6 +46,7 @@ public enum KnownProbes {
     "seat taken over",
     "tombstone repaired",
     "tombstones reaped",
+    "trim waited for reads",
     "write forwarded during transfer",
   ]
 
