@@ -161,6 +161,7 @@ extension Shard {
     do {
       guard let merged = try vnodes?.merge(entries, in: exchange.partition) else { return }
       if merged.changed > 0 { probe("anti-entropy repair of the own vnode") }
+      noteMerged(entries, changed: merged.changed, in: exchange.partition)
       step(exchange.operation) { $0.stored(merged.changed, $1, into: &$2) }
     } catch {
       log(.error, "repairs of partition \(exchange.partition.index) failed: \(error)")
@@ -238,6 +239,7 @@ extension Shard {
       do {
         guard let merged = try vnodes?.merge(entries, in: request.partition) else { return }
         if merged.changed > 0 { probe("anti-entropy repair of another vnode") }
+        noteMerged(entries, changed: merged.changed, in: request.partition)
         (answer, sequence) = (.stored(changed: merged.changed), merged.sequence)
       } catch {
         log(.error, "repairs of partition \(request.partition.index) failed: \(error)")

@@ -134,6 +134,7 @@ extension Shard {
   mutating func restoreDamaged(_ entries: [ReplicaScan.Entry], of exchange: EntropyExchange) {
     do {
       guard let restored = try vnodes?.restore(entries, in: exchange.partition) else { return }
+      noteMerged(entries, changed: restored.changed, in: exchange.partition)
       // Sequences only grow.
       entropy.repair?.sequence = restored.sequence
       step(exchange.operation) { $0.stored(restored.changed, $1, into: &$2) }

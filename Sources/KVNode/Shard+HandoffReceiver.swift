@@ -14,6 +14,7 @@ extension Shard {
     do {
       guard let merged = try vnodes?.merge(batch.entries, in: batch.partition) else { return }
       counters.handoffObjectsReceived += batch.entries.count
+      noteMerged(batch.entries, changed: merged.changed, in: batch.partition)
       receipt.isAccepted = true
       send(.handoffReceipt(receipt), to: from, whenSynced: merged.sequence)
     } catch {

@@ -31,7 +31,7 @@ extension Shard {
   func writeRefusal() -> RequestFailure? {
     if let storeFailure { return .storage(storeFailure.description) }
     if durability.count > 4 * configuration.requestLimit { return .overload }
-    return hasDeparted || phase == .stopped ? .overload : nil
+    return view.isClosing || phase == .stopped ? .overload : nil
   }
 
   private mutating func acknowledge(
@@ -70,11 +70,31 @@ extension Shard {
       counters.hintsStored += 1
       probe("hint stored")
     }
-    guard let transfer = view.transfer(of: partition), transfer.from == address.node,
-      handoffs.mustForward(transfer),
-      let target = view.address(of: partition, on: transfer.to)
-    else { return }
+    guard let target = nextOwnerToTell(of: partition) else { return }
     probe("write forwarded during transfer")
+    forward(key, encoded, in: partition, to: target)
+  }
+
+  /// Forwards what a batch has brought, when the partition is on its way to another node.
+  mutating func noteMerged(
+    _ entries: [ReplicaScan.Entry], changed: Int, in partition: PartitionID
+  ) {
+    guard changed > 0, let target = nextOwnerToTell(of: partition) else { return }
+    probe("batch forwarded during transfer")
+    for entry in entries { forward(entry.key, entry.encoded, in: partition, to: target) }
+  }
+
+  /// The shard to which what is new in the partition must be forwarded at once, if any.
+  private func nextOwnerToTell(of partition: PartitionID) -> Address? {
+    guard let transfer = view.transfer(of: partition), transfer.from == address.node,
+      handoffs.mustForward(transfer)
+    else { return nil }
+    return view.address(of: partition, on: transfer.to)
+  }
+
+  private mutating func forward(
+    _ key: ObjectKey, _ encoded: Bytes, in partition: PartitionID, to target: Address
+  ) {
     let request = WriteRequest(
       operation: .none, partition: partition, key: key, encoded: encoded, keepsSiblings: true,
       waitsForSync: false, wantsReceipt: false)

@@ -103,6 +103,29 @@ import Testing
     try expectAll(cluster, 0..<100, "w")
   }
 
+  @Test func `what replicas bring back to the sender reaches the next owner too`() throws {
+    let cluster = try cluster(count: 20)
+    begin(cluster)
+    try cluster.run(milliseconds: 4000) { finished(cluster).count == Self.moved.count }
+    let key = name(900)
+    let partition = try #require(
+      cluster.view.ring.preferencePartitions(of: key, n: 3).first(where: Self.moved.contains))
+    var object = KVObject()
+    object.write(
+      Content(value: Bytes("late".utf8)), context: VersionVector(), by: VnodeID(rawValue: 9))
+    let owner = cluster.view.ring.owner(of: partition)
+    let batch = HandoffBatch(
+      operation: OperationID(rawValue: 1), partition: partition, number: 0,
+      entries: [ReplicaScan.Entry(key: key, encoded: object.encoded().bytes)])
+    let sender = try #require((0..<2).first { cluster.node($0) != owner })
+    cluster.send(
+      .handoff(batch), from: cluster.address(sender),
+      to: Address(node: owner, shard: ShardIndex(0)))
+    try cluster.run(milliseconds: 100)
+    #expect(cluster.probes["batch forwarded during transfer", default: 0] > 0)
+    #expect(try cluster.stored(key, partition, on: cluster.node(2))?.values == ["late"])
+  }
+
   @Test(arguments: [UInt64(1), 2, 3])
   func `a break costs no more than what was on its way`(seed: UInt64) throws {
     let cluster = try cluster(count: 400, seed: seed) {

@@ -303,6 +303,11 @@ final class TestCluster {
     }
   }
 
+  /// Has a shard say something to another.
+  func send(_ message: PeerMessage, from: Address, to target: Address) {
+    transmit(message.encoded(), from: from, to: target)
+  }
+
   private func transmit(_ bytes: Bytes, from: Address, to target: Address) {
     let isLocal = from.node == target.node
     if !isLocal, isolated.contains(from.node) || isolated.contains(target.node) { return }

@@ -8,6 +8,7 @@ public enum KnownProbes {
     "anti-entropy repair of the own vnode",
     "anti-entropy timed out",
     "anti-entropy unresolved",
+    "batch forwarded during transfer",
     "clocks trimmed",
     "consensus decided after lost rounds",
     "consensus message of another cluster",

@@ -81,6 +81,8 @@ struct SimulatedShard {
   var isStopped = false
   /// Transfers whose end has been looked at.
   var checkedTransfers: Set<PendingTransfer> = []
+  /// When it has last forwarded a batch to the next owner of a partition.
+  var batchForwardedAt: UInt64?
   /// How often the timer has fired without time passing.
   var timersAtOnce = 0
   /// When the timer fired last.

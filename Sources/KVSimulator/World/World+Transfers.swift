@@ -16,7 +16,8 @@ struct TransferCheck {
 /// Ownership handoffs under observation: the stores of both sides are compared directly.
 extension World {
   /// When a sender finds a partition to be at its next owner, what nobody writes must be there at
-  /// once; where no message is lost, the rest follows soon.
+  /// once, but for what replicas have lately brought back to the sender; where no message is lost,
+  /// the rest follows soon.
   mutating func checkFinishedTransfers(of place: ShardPlace) {
     guard place.shard < nodes[place.node].shards.count else { return }
     let finished = nodes[place.node].shards[place.shard].shard.finishedTransfers
@@ -30,8 +31,15 @@ extension World {
       // Longer than a message takes, and than it takes until the rest would be handed off.
       if settings.isFlawless { plan(.transferCheck(present), after: 60_000_000) }
       present.objects.removeAll { !isCold($0.key) }
-      check(present)
+      if !mayBeForwarding(place) { check(present) }
     }
+  }
+
+  /// True when what the shard forwarded of a batch may still be on its way, or be lost: then it
+  /// follows as hints.
+  private func mayBeForwarding(_ place: ShardPlace) -> Bool {
+    guard let last = nodes[place.node].shards[place.shard].batchForwardedAt else { return false }
+    return time - last < settings.faults.longest
   }
 
   /// Holds what the sender had against what the next owner has.

@@ -237,7 +237,11 @@ struct World {
       observations.append(.adminReply(id, reply))
     case .sync(let through): wantFlush(place, through: through)
     case .log: break
-    case .probe(let name): probes.count(String(describing: name))
+    case .probe(let name):
+      probes.count(String(describing: name))
+      if String(describing: name) == "batch forwarded during transfer" {
+        nodes[place.node].shards[place.shard].batchForwardedAt = time
+      }
     case .stopped:
       nodes[place.node].shards[place.shard].isStopped = true
       if nodes[place.node].shards.allSatisfy(\.isStopped) { finishStop(place.node) }
