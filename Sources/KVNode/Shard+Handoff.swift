@@ -81,15 +81,20 @@ extension Shard {
       }
     }
     rows += seatRows()
-    send(.transferProgress(rows), to: Address(node: address.node, shard: .membership))
+    send(
+      .transferProgress(rows, isClosing: view.isClosing),
+      to: Address(node: address.node, shard: .membership))
   }
 
   /// Shard 0: passes the transfers of all shards on, once each has told its own.
-  mutating func takeTransferProgress(_ rows: [ClusterStatus.TransferRow], from: Address) {
-    transferRows[from.shard] = rows
+  mutating func takeTransferProgress(
+    _ rows: [ClusterStatus.TransferRow], isClosing: Bool, from: Address
+  ) {
+    transferRows[from.shard] = (rows, isClosing)
     guard transferRows.count == configuration.member.shardCount else { return }
-    let all = transferRows.keys.sorted().flatMap { transferRows[$0] ?? [] }
-    stepMembership(.transferProgress(all))
+    let all = transferRows.keys.sorted().flatMap { transferRows[$0]?.rows ?? [] }
+    stepMembership(
+      .transferProgress(all, isClosing: transferRows.values.allSatisfy(\.isClosing)))
   }
 
   /// Shard 0: an operator changes or asks for the limits of this node.

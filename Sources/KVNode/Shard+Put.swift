@@ -122,7 +122,7 @@ extension Shard {
     forwardedCount += 1
     let isServed = phase == .serving || (phase == .stopping && from.node == address.node)
     // A node that has lost its disk knows neither the cluster nor the properties of its buckets.
-    guard isServed, !hasDeparted, view.member(from.node) != nil,
+    guard isServed, !view.isClosing, view.member(from.node) != nil,
       view.knowsType(put.key.bucket.type),
       clients.count + forwardedCount <= configuration.requestLimit
     else {

@@ -74,6 +74,8 @@ extension Shard {
   mutating func change(
     _ bucket: BucketID, _ properties: BucketProperties?, _ id: RequestID
   ) {
+    // What a node says before it goes might reach nobody.
+    if view.isClosing { return reply(id, .failure(.allNodesDown)) }
     if let refusal = refusal(of: properties, for: bucket) {
       return reply(id, .failure(refusal))
     }
@@ -101,8 +103,8 @@ extension Shard {
   mutating func serveProperties(_ change: PropertiesChange, from: Address) {
     stepMembership(.setProperties(change.bucket, change.properties))
     let message = PeerMessage.propertiesStored(change.operation)
-    // A membership that has left its cluster takes no change: the client's time runs out.
-    guard storeFailure == nil, !hasDeparted, isInTable(change) else { return }
+    // A node that leaves its cluster takes no change: the client's time runs out.
+    guard storeFailure == nil, !view.isClosing, isInTable(change) else { return }
     send(message, to: from, whenSynced: store.sequences.applied)
   }
 

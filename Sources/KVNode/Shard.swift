@@ -62,7 +62,7 @@ public struct Shard {
   var viewNumber: UInt64 = 0
   var isEpochDurable = false
   var hasDeparted = false
-  var transferRows: [ShardIndex: [ClusterStatus.TransferRow]] = [:]
+  var transferRows: [ShardIndex: (rows: [ClusterStatus.TransferRow], isClosing: Bool)] = [:]
 
   var vnodes: Vnodes?
   var nextOperation: UInt64
@@ -191,7 +191,8 @@ public struct Shard {
     case .setProperties(let change): serveProperties(change, from: from)
     case .propertiesStored(let operation): takePropertiesStored(operation)
     case .transferCompleted(let transfer): stepMembership(.transferCompleted(transfer))
-    case .transferProgress(let rows): takeTransferProgress(rows, from: from)
+    case .transferProgress(let rows, let isClosing):
+      takeTransferProgress(rows, isClosing: isClosing, from: from)
     case .drained: takeDrained(from: from)
     case .stopNow: stopNow()
     case .entropy(let message): takeEntropy(message, from: from)

@@ -22,6 +22,8 @@ struct MembershipCluster {
     var version = PeerProtocol.latest
     var replies: [UInt64: AdminReply] = [:]
     var views: [UInt64] = []
+    /// The handoffs that the shards tell of once they take nothing more.
+    var lastTransfers: [ClusterStatus.TransferRow] = []
   }
 
   var nodes: [Node] = []
@@ -207,6 +209,10 @@ struct MembershipCluster {
   private mutating func noteView(_ index: Int) {
     guard let view = nodes[index].membership?.view else { return }
     nodes[index].views.append(view.version)
+    if view.isClosing {
+      let report = MembershipEvent.transferProgress(nodes[index].lastTransfers, isClosing: true)
+      push(.inject(report, at: index, run: nodes[index].run))
+    }
     for transfer in view.transfers where transfer.from == nodes[index].member.id {
       push(
         .inject(.transferCompleted(transfer), at: index, run: nodes[index].run),

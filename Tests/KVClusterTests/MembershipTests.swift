@@ -108,7 +108,8 @@ import Testing
     let row = ClusterStatus.TransferRow(
       kind: "hinted", partition: 3, from: "n3@host", to: "n0@host", objects: 0, bytes: 0,
       isActive: true)
-    cluster.step(3, .transferProgress([row]))
+    cluster.nodes[3].lastTransfers = [row]
+    cluster.step(3, .transferProgress([row], isClosing: false))
     let status = cluster.status(3)
     #expect(status?.transfers == [row])
     _ = cluster.ask(0, .leave("n3@host"))
@@ -117,9 +118,80 @@ import Testing
     #expect(!cluster.nodes[3].hasDeparted)
     #expect(
       cluster.nodes[3].membership?.view.member(cluster.nodes[3].member.id)?.status == .exiting)
-    cluster.step(3, .transferProgress([]))
+    cluster.step(3, .transferProgress([], isClosing: false))
+    cluster.run(for: 10)
+    #expect(!cluster.nodes[3].hasDeparted, "told before the shards took nothing more")
+    #expect(cluster.nodes[3].membership?.view.isClosing == true)
+    cluster.step(3, .transferProgress([], isClosing: true))
     let hasDeparted = cluster.run(for: 10) { $0.nodes[3].hasDeparted }
     #expect(hasDeparted)
+  }
+
+  @Test func `a node leaves only when the claimant has the properties it acknowledged`() {
+    var cluster = MembershipCluster(seed: 15, count: 4)
+    _ = cluster.form()
+    _ = cluster.ask(0, .leave("n3@host"))
+    _ = cluster.commit()
+    let isExiting = cluster.run(for: 30) {
+      let view = $0.nodes[3].membership?.view
+      return view?.member($0.nodes[3].member.id)?.status == .exiting
+    }
+    #expect(isExiting)
+    // What the leaver says reaches nobody; the ring still reaches the leaver.
+    for other in 0..<3 { cluster.cut.insert([3, other]) }
+    let bucket = BucketID(type: BucketID.defaultType, name: Bytes("b".utf8))
+    var properties = BucketProperties()
+    properties.nVal = 1
+    cluster.step(3, .setProperties(bucket, properties))
+    cluster.run(for: 2)
+    cluster.cut = []
+    let hasDeparted = cluster.run(for: 30) { $0.nodes[3].hasDeparted }
+    #expect(hasDeparted)
+    #expect(cluster.nodes[0].membership?.view.properties(of: bucket).nVal == 1)
+    cluster.step(3, .setProperties(bucket, nil))
+    #expect(cluster.nodes[3].membership?.view.properties(of: bucket).nVal == 1)
+  }
+
+  @Test func `a node whose join was staged by a former claimant can ask again`() {
+    var cluster = MembershipCluster(seed: 16, count: 3)
+    _ = cluster.form()
+    cluster.add(ringSize: 64, name: "n3@host")
+    cluster.isolate([0, 3])
+    let isAlone = cluster.run(for: 30) {
+      $0.nodes[1].membership?.view.unavailable.contains($0.nodes[0].member.id) == true
+    }
+    #expect(isAlone)
+    let downed = cluster.ask(1, .down("n0@host"))
+    #expect(downed == .done("Success: 'n0@host' marked as down"))
+    let staged = cluster.join(3)
+    #expect(staged == .done("Success: staged join request for 'n3@host' to 'n0@host'"))
+    cluster.cut = []
+    cluster.run(for: 20)
+    #expect(cluster.nodes[0].membership?.view.members.count == 3, "the newer claimant's word")
+    #expect(cluster.nodes[3].membership?.view.members.count == 4, "nobody has told it")
+    let again = cluster.join(3)
+    #expect(again == .done("Success: staged join request for 'n3@host' to 'n1@host'"))
+    let committed = cluster.commit()
+    #expect(committed == .done("Cluster changes committed"))
+    let isSettled = cluster.run(for: 60) { $0.isSettled(4) }
+    #expect(isSettled)
+  }
+
+  @Test(arguments: [PeerProtocol.earliest, PeerProtocol.latest])
+  func `a newcomer has the properties when it becomes a member`(version: UInt16) {
+    var cluster = MembershipCluster(seed: 17, count: 3)
+    for index in 0..<3 { cluster.nodes[index].version = version }
+    _ = cluster.form()
+    let bucket = BucketID(type: BucketID.defaultType, name: Bytes("b".utf8))
+    var properties = BucketProperties()
+    properties.allowMult = true
+    cluster.step(1, .setProperties(bucket, properties))
+    cluster.run(for: 3)
+    cluster.add(ringSize: 64, name: "n3@host")
+    cluster.step(3, .admin(id: 900, .join(cluster.nodes[2].member.endpoint)))
+    let hasJoined = cluster.run(for: 30) { $0.nodes[3].membership?.view.members.count ?? 1 > 1 }
+    #expect(hasJoined)
+    #expect(cluster.nodes[3].membership?.view.properties(of: bucket).allowMult == true)
   }
 
   @Test func `the claimant can leave`() {

@@ -112,7 +112,7 @@ import Testing
       .propertiesStored(operation),
       .transferCompleted(
         PendingTransfer(partition: partition, from: member.id, to: NodeID(rawValue: 2))),
-      .transferProgress([row]), .drained, .stopNow,
+      .transferProgress([row], isClosing: true), .drained, .stopNow,
     ]
     let order = ReapOrder(
       operation: operation, group: ReapGroup(in: view, first: PartitionID(6), n: 3),

@@ -68,6 +68,30 @@ import Testing
       seed: 969, workload: .handoff,
       testDescription: "a next owner that had not heard of it acknowledged a batch and sent it back"
     ),
+    Story(
+      seed: 4158, workload: .handoff,
+      testDescription: "an emptied member beside old peers wrote without the properties"),
+    Story(
+      seed: 4509, workload: .handoff,
+      testDescription: "a read of an old and a trimmed copy showed what had been replaced"),
+    Story(
+      seed: 5350, workload: .handoff,
+      testDescription: "the same for a read whose first answer was a second old"),
+    Story(
+      seed: 4908, workload: .handoff,
+      testDescription: "what replicas brought back to a sender was not sent on to the next owner"),
+    Story(
+      seed: 6362, workload: .handoff,
+      testDescription: "the same while the last comparison was under way"),
+    Story(
+      seed: 8214, workload: .handoff,
+      testDescription: "a node took a hint after it had said that it was ready to leave"),
+    Story(
+      seed: 3202, workload: .membership,
+      testDescription: "a join that a former claimant had staged could not be asked for again"),
+    Story(
+      seed: 6238, workload: .mixed,
+      testDescription: "a change of properties left the cluster with the node that acknowledged it"),
   ]
 
   @Test(arguments: stories)

@@ -87,6 +87,9 @@ public struct ClusterView: Sendable, Hashable {
   public var unavailable: [NodeID]
   /// Buckets with properties of their own, sorted by bucket.
   public var properties: [BucketEntry]
+  /// True when this node is about to leave, or has left: it takes nothing more that it would have to
+  /// hand on.
+  public var isClosing = false
 
   /// A bucket that has been given properties.
   public struct BucketEntry: Hashable, Sendable {

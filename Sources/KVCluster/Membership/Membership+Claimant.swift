@@ -78,9 +78,16 @@ extension Membership {
       && (isClaimant || version(of: state.claimant) >= 2)
   }
 
-  /// A node that is told to go does so when nothing more arrives that it would have to pass on.
+  /// A node that is told to go takes nothing more after a while, when the others know of it.
+  var isClosing: Bool {
+    if isDeparted { return true }
+    guard localStatus == .exiting, let exitAt else { return false }
+    return exitAt <= now.instant
+  }
+
+  /// It goes when its shards have passed on what they took before.
   var mayExit: Bool {
-    guard localStatus == .exiting, let exitAt, exitAt <= now.instant else { return false }
+    guard !isDeparted, isClosing, areShardsClosing else { return false }
     let name = configuration.member.name
     return !localTransfers.contains { $0.from == name }
   }
@@ -88,7 +95,7 @@ extension Membership {
   mutating func sendFacts() {
     factsAt = now.instant + configuration.gossipInterval
     if isClaimant {
-      receive(facts, from: local)
+      receive(facts, properties.digest, from: local)
       if mustTellLocation { receive(location: configuration.member.location, of: local) }
     } else {
       send(.facts(facts), to: state.claimant)
@@ -115,13 +122,17 @@ extension Membership {
     }
   }
 
-  mutating func receive(_ facts: MembershipMessage.Facts, from sender: NodeID) {
+  mutating func receive(
+    _ facts: MembershipMessage.Facts, _ propertyDigest: UInt64, from sender: NodeID
+  ) {
     guard isClaimant, let known = state.member(sender), facts.member.id == sender else { return }
     var next = state
     if known.status == .down { next.setStatus(.valid, of: sender) }
     if !Self.isSameNode(known, facts.member) { next.update(facts.member) }
     for transfer in facts.completed where transfer.from == sender { _ = next.complete(transfer) }
-    if facts.hasExited, known.status == .exiting, sender != local { next.remove(sender) }
+    // A change of properties that it has acknowledged must not go with it.
+    let isKnown = propertyDigest == properties.digest
+    if facts.hasExited, isKnown, known.status == .exiting, sender != local { next.remove(sender) }
     guard next != state else { return }
     change { $0 = next }
   }

@@ -36,9 +36,8 @@ extension Membership {
       pending.append(.adminReply(id: id, .refused(Self.joinItselfText)))
       return
     }
-    guard state.isSingleton else {
-      pending.append(
-        .adminReply(id: id, .refused("Failed: This node is already a member of a cluster")))
+    guard state.isSingleton || localStatus == .joining else {
+      pending.append(.adminReply(id: id, .refused(Self.alreadyMemberText)))
       return
     }
     guard joinAttempt == nil else {
@@ -61,10 +60,21 @@ extension Membership {
     }
   }
 
-  private mutating func finishJoin(_ reply: AdminReply) {
+  mutating func finishJoin(_ reply: AdminReply) {
     guard let attempt = joinAttempt else { return }
     joinAttempt = nil
     pending.append(.adminReply(id: attempt.id, reply))
+  }
+
+  /// A node that waits to be let in has asked its cluster again, and has the ring: a claimant that was
+  /// none any more may have staged its join, which then nobody knows of.
+  mutating func finishRepeatedJoin(isStagedAnew: Bool) {
+    finishJoin(isStagedAnew ? .done(stagedText(for: nil)) : .refused(Self.alreadyMemberText))
+  }
+
+  private func stagedText(for target: Member?) -> String {
+    let name = target?.name ?? state.name(of: state.claimant)
+    return "Success: staged join request for '\(configuration.member.name)' to '\(name)'"
   }
 
   /// A message of another cluster: to a node that asks to join it, or by mistake.
@@ -74,17 +84,15 @@ extension Membership {
       receiveJoinRequest(member, ringSize: ringSize)
     case .joinRefused(let reason): finishJoin(.refused(reason))
     case .ring(let theirs): receiveForeign(theirs, message.propertyDigest, from: sender)
-    case .propertySummary(let stamps):
-      guard let newcomer = state.member(sender), joinAttempt == nil else { return }
-      let newer = properties.compare(stamps).newer
-      if !newer.isEmpty { send(.properties(newer), to: newcomer.endpoint) }
     case .properties(let entries): receiveForeign(entries)
     case .notJoined: dropNewcomer(sender)
     case .ping, .greeting, .facts, .pingRequest, .ringRequest:
       // Their ring lists this node, or they would not ask. Not while a join is under way: then the
       // ring that makes it true may just be behind the ping.
       if joinAttempt == nil { send(.notJoined, to: sender) }
-    case .pong, .targetAnswered, .propertyRequest, .adminRequest, .adminReply, .location: break
+    case .pong, .targetAnswered, .propertySummary, .propertyRequest, .adminRequest, .adminReply,
+      .location:
+      break
     }
   }
 
@@ -107,22 +115,26 @@ extension Membership {
       send(.notJoined, to: member.endpoint)
       return
     }
+    guard state.isSingleton else { return finishJoin(.refused(Self.alreadyMemberText)) }
     guard theirs.owners.count == state.owners.count else {
       finishJoin(
         .refused("Failed: \(member.name) has a different ring_creation_size"))
       return
     }
-    guard attempt.properties.digest == propertyDigest || version(of: sender) < 2 else {
-      return send(
-        .propertySummary(attempt.properties.entries.map(\.stamp)), to: member.endpoint)
+    guard attempt.properties.digest == propertyDigest else {
+      // Asked as a member of their cluster, which their ring says it is: so any release answers.
+      let question = MembershipMessage(
+        clusterID: theirs.clusterID, incarnation: detector.incarnation, ring: state.version,
+        propertyDigest: attempt.properties.digest, rumors: [],
+        body: .propertySummary(attempt.properties.entries.map(\.stamp)))
+      pending.append(.sendToEndpoint(question.encoded(), member.endpoint))
+      return
     }
     // The cluster's properties replace those of the lone node, as its ring does.
     properties = attempt.properties
     adopt(theirs)
     let target = theirs.members.first { $0.endpoint == attempt.endpoint } ?? member
-    finishJoin(
-      .done(
-        "Success: staged join request for '\(configuration.member.name)' to '\(target.name)'"))
+    finishJoin(.done(stagedText(for: target)))
     log(.info, "joined the cluster of \(state.name(of: state.claimant))")
     for node in randomMembers(Self.fanout) { send(.greeting, to: node) }
     detect { $0.start(at: $1, into: &$2) }
@@ -206,6 +218,7 @@ extension Membership {
 
   static let tooOldText =
     "Failed: the cluster uses locations, which need peer protocol 2. Upgrade this node first."
+  static let alreadyMemberText = "Failed: This node is already a member of a cluster"
   static let joinItselfText = "Failed: This node cannot join itself in a cluster"
   static let tryAgainText = "Join failed. Try again in a few moments."
   static let departedText = "This node has left its cluster; start it again to use it."

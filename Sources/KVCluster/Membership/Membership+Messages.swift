@@ -23,7 +23,11 @@ extension Membership {
       receiveForeign(message, from: sender)
       return
     }
-    if case .ring(let newer) = message.body { receive(newer) }
+    if case .ring(let theirs) = message.body {
+      let isNew = theirs.version > state.version
+      receive(theirs)
+      if theirs.member(local) != nil { finishRepeatedJoin(isStagedAnew: isNew) }
+    }
     guard !isDeparted else { return }
     guard state.member(sender) != nil else {
       receiveFromStranger(message, sender)
@@ -34,14 +38,15 @@ extension Membership {
       $0.heard(from: sender, incarnation: message.incarnation, at: $1, into: &$2)
       for rumor in message.rumors { $0.hear(rumor, at: $1, into: &$2) }
     }
-    act(on: message.body, from: sender)
+    act(on: message, from: sender)
     guard !isDeparted else { return }
     compareVersions(with: sender, ring: message.ring, propertyDigest: message.propertyDigest)
   }
 
-  private mutating func act(on body: MembershipMessage.Body, from sender: NodeID) {
-    switch body {
-    case .greeting, .ring, .notJoined, .joinRefused: break
+  private mutating func act(on message: MembershipMessage, from sender: NodeID) {
+    switch message.body {
+    case .greeting, .ring, .notJoined: break
+    case .joinRefused(let reason): finishJoin(.refused(reason))
     case .ping(let sequence): send(.pong(sequence: sequence), to: sender)
     case .pong(let sequence):
       let incarnation = incarnation(of: sender)
@@ -59,7 +64,7 @@ extension Membership {
           into: &$2)
       }
     case .ringRequest: sendRing(to: sender)
-    case .facts(let facts): receive(facts, from: sender)
+    case .facts(let facts): receive(facts, message.propertyDigest, from: sender)
     case .location(let location): receive(location: location, of: sender)
     case .propertySummary(let stamps): answer(stamps, from: sender)
     case .propertyRequest(let buckets):
@@ -187,6 +192,7 @@ extension Membership {
   private mutating func depart() {
     isDeparted = true
     needsPersisting = true
+    needsNewView = true
     for command in deferred {
       reply(.refused(Self.departedText), to: command.origin)
     }
@@ -220,7 +226,7 @@ extension Membership {
   // MARK: Properties
 
   mutating func setProperties(_ values: BucketProperties?, of bucket: BucketID) {
-    guard !isDeparted else { return }
+    guard !isClosing else { return }
     guard let entry = properties.set(values, of: bucket, nonce: random.next()) else {
       if !properties.hasRoom(for: bucket) {
         log(.error, "\(PropertyTable.limit) buckets have properties; another was refused")

@@ -47,8 +47,10 @@ public struct Membership: Sendable {
   /// Finished transfers that the ring does not show yet, sorted by partition.
   var completed: [PendingTransfer] = []
   var localTransfers: [ClusterStatus.TransferRow] = []
-  /// When an exiting node may go, if it has nothing left to give away.
+  /// When an exiting node may close and go, if it has nothing left to give away.
   var exitAt: Instant?
+  /// True when all shards have told of their transfers since they take nothing more.
+  var areShardsClosing = false
   var isDeparted = false
 
   var gossipAt = Instant(nanoseconds: 0)
@@ -127,7 +129,9 @@ public struct Membership: Sendable {
       peerVersions[node] = nil
       detect { $0.disconnected(node, at: $1, into: &$2) }
     case .transferCompleted(let transfer): noteCompletion(of: transfer)
-    case .transferProgress(let rows): localTransfers = rows
+    case .transferProgress(let rows, let isClosing):
+      localTransfers = rows
+      areShardsClosing = isClosing
     case .setProperties(let bucket, let values): setProperties(values, of: bucket)
     }
     doWhatIsDue()
@@ -152,6 +156,7 @@ public struct Membership: Sendable {
       exitAt = instant + configuration.exitDelay
       factsAt = instant + configuration.exitDelay
     }
+    if isClosing != view.isClosing { needsNewView = true }
     if hasFacts, factsAt <= instant || isClaimant { sendFacts() }
     if gossipAt <= instant { gossip() }
     retryDeferred()
@@ -201,6 +206,7 @@ public struct Membership: Sendable {
     view.transfers = state.transfers
     view.members = state.members
     view.unavailable = detector.unreachable
+    view.isClosing = isClosing
     view.properties = properties.entries.compactMap { entry in
       entry.properties.map { ClusterView.BucketEntry(bucket: entry.bucket, properties: $0) }
     }

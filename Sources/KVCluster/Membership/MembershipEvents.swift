@@ -19,9 +19,10 @@ public enum MembershipEvent: Hashable, Sendable {
   case peerSpeaks(UInt16, NodeID)
   /// This node, the sender, has seen every object of the partition acknowledged by the receiver.
   case transferCompleted(PendingTransfer)
-  /// All transfers, ownership and hinted, that this node sends or has still to send. A leaving node
-  /// departs only when the last such report was empty.
-  case transferProgress([ClusterStatus.TransferRow])
+  /// All transfers, ownership and hinted, that this node sends or has still to send, and whether all
+  /// its shards have known, when they told, that it is closing. A leaving node departs only after such
+  /// a report that is empty.
+  case transferProgress([ClusterStatus.TransferRow], isClosing: Bool)
   /// A client changed a bucket's properties here; nil resets them to the defaults.
   case setProperties(BucketID, BucketProperties?)
 }

@@ -17,6 +17,7 @@ extension ClusterView {
       entry.bucket.encode(into: &writer)
       entry.properties.encode(into: &writer)
     }
+    writer.write(isClosing)
   }
 
   /// Reads what ``encode(into:)`` wrote.
@@ -48,6 +49,7 @@ extension ClusterView {
       BucketEntry(
         bucket: try BucketID(decoding: &r), properties: try BucketProperties(decoding: &r))
     }
+    isClosing = try reader.readBool()
   }
 }
 

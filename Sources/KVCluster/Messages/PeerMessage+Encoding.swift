@@ -34,7 +34,9 @@ extension PeerMessage {
     case .setProperties(let change): change.encode(into: &writer)
     case .propertiesStored(let operation): operation.encode(into: &writer)
     case .transferCompleted(let transfer): transfer.encode(into: &writer)
-    case .transferProgress(let rows): writer.write(list: rows) { $1.encode(into: &$0) }
+    case .transferProgress(let rows, let isClosing):
+      writer.write(list: rows) { $1.encode(into: &$0) }
+      writer.write(isClosing)
     case .drained, .stopNow: break
     case .entropy(let message): message.encode(into: &writer)
     case .consensus(let message, let cluster):
@@ -76,7 +78,7 @@ extension PeerMessage {
       self = .transferProgress(
         try reader.readList(minimumBytes: 10) { (r) throws(DecodingFailure) in
           try ClusterStatus.TransferRow(decoding: &r)
-        })
+        }, isClosing: try reader.readBool())
     case 18: self = .drained
     case 19: self = .stopNow
     case ConsensusMessage.tags:

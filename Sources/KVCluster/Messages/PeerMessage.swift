@@ -63,8 +63,9 @@ public enum PeerMessage: Hashable, Sendable {
   case propertiesStored(OperationID)
   /// To shard 0 of the own node: a whole partition has reached its next owner.
   case transferCompleted(PendingTransfer)
-  /// To shard 0 of the own node: the handoffs under way in the sender.
-  case transferProgress([ClusterStatus.TransferRow])
+  /// To shard 0 of the own node: the handoffs under way in the sender, and whether it takes nothing
+  /// more.
+  case transferProgress([ClusterStatus.TransferRow], isClosing: Bool)
   /// To shard 0 of the own node, which is stopping: nothing of the sender's own is under way.
   case drained
   /// From shard 0 of the own node: every shard has drained, stop now.
