@@ -49,11 +49,15 @@ import Testing
     return (folder, URL(filePath: String(last)))
   }
 
-  private func environment(_ folder: URL, _ address: String) -> [String: String] {
-    [
+  private func environment(_ folder: URL, _ nodes: ConformanceNodes) -> [String: String] {
+    func port(_ addresses: [String]) -> String {
+      String(addresses[0].split(separator: ":").last ?? "")
+    }
+    return [
       "PYTHONPATH": folder.appending(path: "riak-2.7.0").path, "PYTHONWARNINGS": "ignore",
       "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
-      "RIAK_TEST_PB_PORT": String(address.split(separator: ":").last ?? ""),
+      "RIAK_TEST_PB_PORT": port(nodes.addresses),
+      "RIAK_TEST_HTTP_PORT": port(nodes.httpAddresses),
     ]
   }
 
@@ -68,17 +72,19 @@ import Testing
     guard let client = try preparedClient() else { return }
     say("starting three nodes")
     let nodes = try await ConformanceNodes(3)
-    let environment = environment(client.folder, nodes.addresses[0])
+    let environment = environment(client.folder, nodes)
     let daily = try ConformanceNodes.run(
       client.python, [script("basic.py")] + nodes.addresses, environment: environment)
     say("\n" + daily.output)
     #expect(daily.status == 0, "\(daily.output)")
     try await createTypes(nodes)
-    say("running the client's own suites")
-    let suite = try ConformanceNodes.run(
-      client.python, [script("suite.py")], environment: environment)
-    say("\n" + suite.output)
-    #expect(suite.status == 0, "\(suite.output)")
+    for transport in ["pbc", "http"] {
+      say("running the client's own suites over \(transport)")
+      let suite = try ConformanceNodes.run(
+        client.python, [script("suite.py"), transport], environment: environment)
+      say("\n" + suite.output)
+      #expect(suite.status == 0, "\(suite.output)")
+    }
   }
 
   @Test(

@@ -14,6 +14,30 @@ import Testing
       head = String(halves[0])
       body = halves.count > 1 ? String(halves[1]) : ""
       status = Int(head.split(separator: " ").dropFirst().first ?? "") ?? 0
+      if header("Transfer-Encoding") == "chunked" { body = Self.joined(body) }
+    }
+
+    /// The chunks of a body as one.
+    private static func joined(_ chunks: String) -> String {
+      var bytes = Array(chunks.utf8)[...]
+      var whole: [UInt8] = []
+      while let end = bytes.firstIndex(of: 13),
+        let count = Int(String(decoding: bytes[..<end], as: UTF8.self), radix: 16), count > 0
+      {
+        whole += bytes[(end + 2)...].prefix(count)
+        bytes = bytes[(end + 2)...].dropFirst(count + 2)
+      }
+      return String(decoding: whole, as: UTF8.self)
+    }
+
+    /// The parts of a body of `multipart/mixed`.
+    var parts: [String] {
+      guard let boundary = header("Content-Type")?.components(separatedBy: "boundary=").last,
+        body.hasSuffix("\r\n--\(boundary)--\r\n")
+      else { return [] }
+      return body.components(separatedBy: "\r\n--\(boundary)").dropFirst().dropLast().compactMap {
+        $0.components(separatedBy: "\r\n\r\n").last
+      }
     }
 
     func header(_ name: String) -> String? {
@@ -173,6 +197,62 @@ import Testing
       "POST", "/mapred", [json], body: #"{"inputs":[["m","k2"]],"query":[\#(map)]}"#)
     #expect(values.body == "[\"2\"]", "\(values)")
     #expect(try ask("POST", "/mapred", [json], body: "{}").status == 400)
+  }
+
+  @Test func `listings, queries and jobs are streamed to those who ask for it`() throws {
+    let count = 2500
+    for index in 0..<count {
+      let headers = [text, "X-Riak-Index-n_int: \(index)"]
+      #expect(try ask("PUT", "/buckets/s/keys/k\(index)?dw=0", headers, body: "v").status == 204)
+    }
+    let names = Set((0..<count).map { "\"k\($0)\"" })
+    func keys(_ text: String) -> [String] {
+      text.components(separatedBy: "\"").filter { $0.hasPrefix("k") && $0 != "keys" }
+        .map { "\"\($0)\"" }
+    }
+    let whole = try ask("GET", "/buckets/s/keys?keys=true").body
+    #expect(keys(whole).count == count && Set(keys(whole)) == names)
+    let streamed = try ask("GET", "/buckets/s/keys?keys=stream")
+    #expect(streamed.header("Transfer-Encoding") == "chunked")
+    #expect(keys(streamed.body).count == count && Set(keys(streamed.body)) == names)
+    #expect(streamed.body.components(separatedBy: "}{").count > 1)
+    #expect(try ask("GET", "/buckets?buckets=stream").body.contains(#"{"buckets":["s"]}"#))
+    #expect(try ask("GET", "/riak/s?keys=stream&props=false").body.contains("\"k7\""))
+
+    let hits = try ask("GET", "/buckets/s/index/n_int/0/99999?stream=true").parts
+    #expect(hits.count > 1)
+    #expect(hits.flatMap(keys).count == count && Set(hits.flatMap(keys)) == names)
+    let some = try ask("GET", "/buckets/s/index/n_int/0/99999?stream=true&max_results=10").parts
+    #expect(some.dropLast().flatMap(keys) == (0..<10).map { "\"k\($0)\"" })
+    let mark = try #require(some.last?.components(separatedBy: "\"").dropLast().last)
+    let coded = mark.replacing("+", with: "%2B").replacing("=", with: "%3D")
+    let rest = try ask("GET", "/buckets/s/index/n_int/0/99999?continuation=\(coded)")
+    #expect(keys(rest.body).count == count - 10)
+
+    let map =
+      #"{"map":{"language":"erlang","module":"riak_kv_mapreduce","function":"map_object_value"}}"#
+    let job = try ask(
+      "POST", "/mapred?chunked=true", [json], body: #"{"inputs":"s","query":[\#(map)]}"#)
+    #expect(job.parts.allSatisfy { $0.contains("\"phase\":0") } && job.parts.count > 1)
+    #expect(job.parts.joined().components(separatedBy: "\"v\"").count == count + 1)
+    #expect(try ask("GET", "/types/none/buckets/b/keys?keys=stream").status == 404)
+    let late = try ask("GET", "/buckets/s/keys?keys=stream&timeout=0")
+    #expect(late.status == 503, "\(late)")
+  }
+
+  @Test func `an answer for which there is no memory is refused, and what was held is free again`()
+    async throws
+  {
+    #expect(cluster.stop(0) == 0)
+    try await cluster.start(0, ["--set", "http.memory_limit=1MiB"])
+    let large = String(repeating: "x", count: 700_000)
+    for round in 0..<5 {
+      let path = "/buckets/b/keys/k\(round)"
+      #expect(try ask("PUT", path, [text], body: large).status == 204)
+      #expect(try ask("GET", path).body.count == large.count)
+      #expect(try ask("PUT", path, [text], body: large + large).status == 503)
+    }
+    #expect(try ask("GET", "/ping").body == "OK")
   }
 
   private static let refusals = [

@@ -52,10 +52,10 @@ final class TestCluster {
   }
 
   /// Starts a node and waits until it answers.
-  func start(_ node: Int) async throws {
+  func start(_ node: Int, _ more: [String] = []) async throws {
     let process = Process()
     process.executableURL = Binaries.url("spinekvd")
-    process.arguments = arguments(node)
+    process.arguments = arguments(node, more)
     try Data().write(to: logFile(node))
     let log = try FileHandle(forWritingTo: logFile(node))
     process.standardError = log

@@ -47,9 +47,16 @@ package struct IndexRequest: Hashable, Sendable {
     } else {
       answer["keys"] = .array(hits.map { JSONValue(bytes: $0.key) })
     }
-    if isFull, let last = hits.last {
-      answer["continuation"] = JSONValue(bytes: IndexContinuation.text(last, field: query.field))
-    }
+    if isFull, let last = hits.last { answer["continuation"] = text(of: last) }
     return .object(answer)
+  }
+
+  /// Where the query goes on after a hit, as an object of its own.
+  package func continuation(after hit: IndexEntry) -> JSONValue {
+    .object(["continuation": text(of: hit)])
+  }
+
+  private func text(of hit: IndexEntry) -> JSONValue {
+    JSONValue(bytes: IndexContinuation.text(hit, field: query.field))
   }
 }

@@ -1,13 +1,13 @@
 package import KVBase
 package import KVModel
 
-/// A MapReduce job whose results are told in one piece.
+/// A MapReduce job whose results are told in one piece, or as they come.
 ///
 /// **Source**: reference section 2.7.
 package struct MapReduceAnswer {
   private var run: MapReduceRun
-  /// What each phase that is kept has given, the phases in order.
-  private var phases: [(number: UInt32, results: [JSONValue])] = []
+  /// What the phases that are kept have given, in the order in which it came.
+  private var results: [(phase: Int, values: [JSONValue])] = []
   /// Why the job did not end well.
   package private(set) var failure: String?
 
@@ -37,18 +37,22 @@ package struct MapReduceAnswer {
       return
     }
     guard let number = fields.uint32(1),
-      let results = fields.bytes(2).flatMap({ JSONValue($0) })?.array
+      let values = fields.bytes(2).flatMap({ JSONValue($0) })?.array
     else { return }
-    if let index = phases.firstIndex(where: { $0.number == number }) {
-      phases[index].results += results
-    } else {
-      phases.append((number, results))
-    }
+    results.append((Int(number), values))
+  }
+
+  /// The results that have come since the last call.
+  package mutating func takeResults() -> [(phase: Int, values: [JSONValue])] {
+    defer { results = [] }
+    return results
   }
 
   /// The results: those of the one phase that is kept, or a list for each.
   package var json: JSONValue {
-    let lists = phases.sorted { $0.number < $1.number }.map { JSONValue.array($0.results) }
+    var phases: [Int: [JSONValue]] = [:]
+    for part in results { phases[part.phase, default: []] += part.values }
+    let lists = phases.keys.sorted().map { JSONValue.array(phases[$0] ?? []) }
     return lists.count == 1 ? lists[0] : .array(lists)
   }
 }

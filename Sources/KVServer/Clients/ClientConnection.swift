@@ -169,7 +169,7 @@ final class InboxTable: Sendable {
 
 extension ClientRequest {
   /// About how much memory the request holds while it waits.
-  fileprivate var approximateByteCount: Int {
+  var approximateByteCount: Int {
     switch self {
     case .put(let key, _, let content, _): 256 + key.key.count + content.value.count
     default: 256

@@ -38,6 +38,8 @@ public struct ServerConfiguration: Hashable, Sendable {
 
   /// The largest HTTP request body, in bytes.
   public var httpBodyByteLimit = 64 << 10
+  /// What client requests over HTTP may hold together, in bytes.
+  public var httpMemoryByteLimit = 256 << 20
   /// The most HTTP connections.
   public var httpConnectionLimit = 256
   /// How long an admin command may take.

@@ -185,6 +185,10 @@ extension Setting {
     size(
       "http.body_limit", \.httpBodyByteLimit, 1024...(64 << 20),
       "Largest body of an administrative HTTP request."),
+    size(
+      "http.memory_limit", \.httpMemoryByteLimit, (1 << 20)...(1 << 40),
+      "Memory for bodies and answers of client requests over HTTP together; beyond it they are answered with status 503."
+    ),
     integer(
       "http.connection_limit", \.httpConnectionLimit, .integer(1...100_000),
       "HTTP connections at a time; further ones wait to be accepted."),

@@ -28,7 +28,7 @@ extension HTTPInterface {
         .badRequest,
         AdminDocument.Outcome(ok: false, message: "The body is not the fold expected."))
     }
-    switch await node.perform(.fold(query)).last {
+    switch await node.reply(to: .fold(query)) {
     case .folded(let result):
       var answer = AdminDocument.FoldAnswer(result, query)
       if document.changes { answer.changed = await change(result, document) }
@@ -56,7 +56,7 @@ extension HTTPInterface {
         options.headOnly = false
         request = .get(found.key, options)
       }
-      if case .failure? = await node.perform(request).last { continue }
+      if case .failure? = await node.reply(to: request) { continue }
       changed += 1
     }
     return changed

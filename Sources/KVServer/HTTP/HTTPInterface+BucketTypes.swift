@@ -12,7 +12,7 @@ extension HTTPInterface {
 
   /// The properties of a type.
   func bucketType(_ name: String) async -> Response {
-    switch await node.perform(.bucketProperties(Self.type(name))).last {
+    switch await node.reply(to: .bucketProperties(Self.type(name))) {
     case .properties(let properties):
       Self.json(
         .ok,
@@ -38,21 +38,21 @@ extension HTTPInterface {
     } catch {
       return refused("Error creating bucket type \(name): \(error.text)")
     }
-    switch await node.perform(.bucketProperties(Self.type(name))).last {
+    switch await node.reply(to: .bucketProperties(Self.type(name))) {
     case .failure(.unknownBucketType): break
     case .properties:
       return refused("Error creating bucket type \(name): already_active")
     default: return unavailable
     }
-    let replies = await node.perform(.setBucketProperties(Self.type(name), properties))
-    guard case .propertiesStored? = replies.last else { return unavailable }
+    let reply = await node.reply(to: .setBucketProperties(Self.type(name), properties))
+    guard case .propertiesStored? = reply else { return unavailable }
     return Self.json(.ok, AdminDocument.Outcome(ok: true, message: "\(name) created and active"))
   }
 
   /// Drops what a bucket holds.
   func dropBucket(type: String, name: String) async -> Response {
     let bucket = BucketID(type: Bytes(type.utf8), name: Bytes(name.utf8))
-    switch await node.perform(.dropBucket(bucket)).last {
+    switch await node.reply(to: .dropBucket(bucket)) {
     case .propertiesStored:
       return Self.json(
         .ok,

@@ -38,8 +38,15 @@ struct HTTPInterface: Sendable {
   struct Node: Sendable {
     var administer: @Sendable (AdminCommand) async -> AdminReply?
     var statistics: @Sendable () async -> NodeStatistics
-    var perform: @Sendable (ClientRequest) async -> [ClientReply]
+    var replies: @Sendable (ClientRequest) -> ReplyStream
     var entropy: @Sendable () async -> [EntropyStatus]?
+
+    /// The last reply to a request.
+    func reply(to request: ClientRequest) async -> ClientReply? {
+      var last: ClientReply?
+      for await reply in replies(request) { last = reply }
+      return last
+    }
   }
 
   let node: Node
@@ -70,7 +77,8 @@ struct HTTPInterface: Sendable {
     router.middlewares.add(JSONErrors())
     router.middlewares.add(
       ClientInterface(
-        perform: node.perform, bodyByteLimit: configuration.objectByteLimit))
+        replies: node.replies, memory: ClientMemory(limit: configuration.httpMemoryByteLimit),
+        bodyByteLimit: configuration.objectByteLimit))
     router.get("/") { _, _ in
       let status = await self.status()
       let statistics = await self.node.statistics()

@@ -147,7 +147,7 @@ public final class NodeRuntime: Sendable {
             uptime: SystemClock.instant() - started, clients: clients?.counts ?? (0, 0, 0),
             storage: ShardStore.figures(of: stores))
         },
-        perform: { await shards.perform($0) },
+        replies: { shards.replies(to: $0) },
         entropy: { await shards.entropyStatus(timeout: configuration.adminTimeout) }),
       configuration: configuration)
     let http = try await HTTPService.start(interface, on: group, logger: logger)
@@ -225,7 +225,9 @@ public final class NodeRuntime: Sendable {
 
   /// Runs one client request in this process and returns its replies, the last one final.
   package func perform(_ request: ClientRequest) async -> [ClientReply] {
-    await shards.perform(request)
+    var all: [ClientReply] = []
+    for await reply in shards.replies(to: request) { all.append(reply) }
+    return all
   }
 
   // MARK: Stop

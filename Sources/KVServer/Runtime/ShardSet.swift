@@ -107,20 +107,17 @@ final class ShardSet: ShardSurroundings {
     }
   }
 
-  /// Runs one client request, which must not be a listing, and gathers its replies.
-  func perform(_ request: ClientRequest) async -> [ClientReply] {
-    guard let driver = assignDriver() else { return [.failure(.overload)] }
-    return await withCheckedContinuation { continuation in
-      let gathered = Mutex<[ClientReply]>([])
-      let id = driver.submit(request, byteCount: 0) { reply, isFinal in
-        let all = gathered.withLock { replies in
-          replies.append(reply)
-          return replies
-        }
-        if isFinal { continuation.resume(returning: all) }
-      }
-      if id == nil { continuation.resume(returning: [.failure(.overload)]) }
+  /// Runs one client request; it is given up when nobody takes its replies any more.
+  func replies(to request: ClientRequest) -> ReplyStream {
+    guard let driver = assignDriver() else { return ReplyStream(.failure(.overload)) }
+    let (replies, continuation) = AsyncStream.makeStream(of: ClientReply.self)
+    let id = driver.submit(request, byteCount: request.approximateByteCount) { reply, isFinal in
+      continuation.yield(reply)
+      if isFinal { continuation.finish() }
     }
+    guard let id else { return ReplyStream(.failure(.overload)) }
+    continuation.onTermination = { if case .cancelled = $0 { driver.cancel(id) } }
+    return ReplyStream(replies) { driver.takenListing(id) }
   }
 
   /// The counters of all shards and of what surrounds them.

@@ -162,8 +162,9 @@ extension Simulation {
     let keys = Set(registers.operations.map(\.key)).sorted()
     for key in keys {
       let number = registers.begin(.read, key: key, at: world.time)
-      let done = try ask(
-        .get(Self.registerName(key), GetOptions()), .register(number))
+      var options = GetOptions()
+      options.timeout = Self.calmTimeout
+      let done = try ask(.get(Self.registerName(key), options), .register(number))
       if let failure = done.failure {
         throw SimulationFailure(
           checker: .availability, explanation: "a get of r\(key) from a whole cluster: \(failure)")

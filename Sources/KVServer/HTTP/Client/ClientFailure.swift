@@ -9,6 +9,8 @@ import NIOCore
 enum ClientFailure: Error {
   /// The request means nothing; the text says why.
   case malformed(String)
+  /// The body is larger than an object may be.
+  case tooLarge
   /// The node failed to do it.
   case failed(RequestFailure)
   /// There is nothing.
@@ -26,6 +28,8 @@ enum ClientFailure: Error {
   var response: Response {
     switch self {
     case .malformed(let text): ClientResponse.text(.badRequest, text)
+    case .tooLarge:
+      ClientResponse.text(.contentTooLarge, "The body exceeds object.size_limit.\n")
     case .failed(let failure): Self.response(failure)
     case .notFound: ClientResponse.text(.notFound, "not found\n")
     case .precondition: ClientResponse.page(.preconditionFailed)

@@ -44,6 +44,7 @@ extension ClientInterface {
   ) throws(ClientFailure) -> Response {
     var contents = object.siblings.map(\.content)
     if contents.isEmpty { throw .notFound }
+    try call.memory.take(contents.reduce(0) { $0 + $1.value.count })
     let clock = ObjectHeaders.vclockHeader(object.clock)
     if contents.allSatisfy(\.isTombstone) {
       var response = ClientFailure.notFound.response

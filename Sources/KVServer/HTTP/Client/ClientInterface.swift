@@ -11,7 +11,9 @@ import NIOCore
 ///
 /// **Source**: reference section 2.
 struct ClientInterface: RouterMiddleware {
-  let perform: @Sendable (ClientRequest) async -> [ClientReply]
+  let replies: @Sendable (ClientRequest) -> ReplyStream
+  /// What all requests may hold together.
+  let memory: ClientMemory
   /// The largest body of a request, in bytes.
   let bodyByteLimit: Int
 
@@ -21,6 +23,8 @@ struct ClientInterface: RouterMiddleware {
     var query: ClientQuery
     var fields: HTTPFields
     var body: Bytes
+    /// What the request holds of the interface's memory.
+    var memory: ClientMemory.Share
 
     /// True for the paths of the oldest generation.
     var isOld: Bool { query.parts.first == Bytes("riak".utf8) }
@@ -47,15 +51,48 @@ struct ClientInterface: RouterMiddleware {
       let allowed = resource.methods.joined(separator: ", ")
       return ClientResponse.page(.methodNotAllowed, [("Allow", allowed)])
     }
-    var request = request
-    guard let body = try? await request.collectBody(upTo: bodyByteLimit) else {
-      return ClientResponse.text(.contentTooLarge, "The body exceeds object.size_limit.\n")
+    let share = ClientMemory.Share(of: memory)
+    let body: Bytes
+    do throws(ClientFailure) {
+      body = try await collectBody(of: request, share)
+    } catch {
+      return error.response
     }
     let call = Call(
-      method: method == .head ? .get : method, query: query, fields: request.headers,
-      body: Bytes(body.readableBytesView))
+      method: method == .head ? .get : method, query: query, fields: request.headers, body: body,
+      memory: share)
     let response = await answer(call, resource)
-    return method == .head ? response.createHeadResponse() : response
+    return method == .head ? response.createHeadResponse() : Self.holding(share, response)
+  }
+
+  /// The body, piece by piece, as far as there is memory for it.
+  private func collectBody(
+    of request: Request, _ share: ClientMemory.Share
+  ) async throws(ClientFailure) -> Bytes {
+    var bytes: Bytes = []
+    do {
+      for try await piece in request.body {
+        if bytes.count + piece.readableBytes > bodyByteLimit { throw ClientFailure.tooLarge }
+        try share.take(piece.readableBytes)
+        bytes += piece.readableBytesView
+      }
+    } catch let failure as ClientFailure {
+      throw failure
+    } catch {
+      throw .malformed("The body broke off.\n")
+    }
+    return bytes
+  }
+
+  /// The response, which keeps its share of the memory until it has been sent.
+  private static func holding(_ share: ClientMemory.Share, _ response: Response) -> Response {
+    var response = response
+    let body = response.body
+    response.body = ResponseBody(contentLength: body.contentLength) { writer in
+      try await body.write(writer)
+      withExtendedLifetime(share) {}
+    }
+    return response
   }
 
   private func answer(_ call: Call, _ resource: ClientResource) async -> Response {
@@ -105,24 +142,34 @@ struct ClientInterface: RouterMiddleware {
   ///
   /// - Throws: the failure that it is.
   func reply(to request: ClientRequest) async throws(ClientFailure) -> ClientReply {
-    switch await perform(request).last {
+    var last: ClientReply?
+    for await reply in replies(request) { last = reply }
+    switch last {
     case .failure(let failure)?: throw .failed(failure)
     case let reply?: return reply
     case nil: throw .failed(.overload)
     }
   }
 
-  /// Everything in the replies to a request that come in pages.
+  /// Everything in the replies to a request that come in pages, for one answer.
   ///
-  /// - Throws: the failure that ends them.
+  /// - Throws: the failure that ends them, or that they are too much.
   func pages<Item>(
-    of request: ClientRequest, _ items: (ClientReply) -> [Item]
+    of request: ClientRequest, _ call: Call, _ items: (ClientReply) -> [Item],
+    _ byteCount: (Item) -> Int
   ) async throws(ClientFailure) -> [Item] {
     var all: [Item] = []
-    for reply in await perform(request) {
+    var isWhole = false
+    for await reply in replies(request) {
+      isWhole = !reply.isPart
       if case .failure(let failure) = reply { throw .failed(failure) }
-      all += items(reply)
+      let page = items(reply)
+      // As it is here, and as the text that it becomes.
+      try call.memory.take(page.reduce(0) { $0 + 3 * byteCount($1) + 64 })
+      all += page
     }
+    // The node stops.
+    guard isWhole else { throw .failed(.overload) }
     return all
   }
 
@@ -139,30 +186,50 @@ struct ClientInterface: RouterMiddleware {
 extension ClientInterface {
   /// Buckets that hold a key, when the client asks for them.
   private func buckets(_ call: Call, _ type: Bytes) async throws(ClientFailure) -> Response {
-    guard call.query["buckets"] != nil else { return ClientResponse.json(.ok, .object([:])) }
-    let names = try await pages(of: .listBuckets(type: type, timeout: try call.query.timeout())) {
-      if case .buckets(let page, _) = $0 { page } else { [] }
+    guard let mode = call.query["buckets"] else { return ClientResponse.json(.ok, .object([:])) }
+    let request = ClientRequest.listBuckets(type: type, timeout: try call.query.timeout())
+    if mode == "stream" {
+      return try await ClientStream.response(replies(request), as: .objects) { reply in
+        guard case .buckets(let page, _) = reply else { return [] }
+        return [.object(["buckets": .array(page.map(JSONValue.init(bytes:)))])]
+      }
     }
+    let names = try await pages(
+      of: request, call, { if case .buckets(let page, _) = $0 { page } else { [] } }, \.count)
     return ClientResponse.json(
       .ok, .object(["buckets": .array(names.map(JSONValue.init(bytes:)))]))
   }
 
   /// The keys of a bucket, when the client asks for them.
   private func keys(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> Response {
-    guard call.query["keys"] != nil else { return ClientResponse.json(.ok, .object([:])) }
+    guard let mode = call.query["keys"] else { return ClientResponse.json(.ok, .object([:])) }
+    if mode == "stream" { return try await streamedKeys(call, bucket) }
     return ClientResponse.json(.ok, .object(["keys": try await listed(call, bucket)]))
   }
 
-  private func listed(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> JSONValue {
-    let names = try await pages(of: .listKeys(bucket, timeout: try call.query.timeout())) {
-      if case .keys(let page, _) = $0 { page } else { [] }
+  private func streamedKeys(
+    _ call: Call, _ bucket: BucketID
+  ) async throws(ClientFailure) -> Response {
+    let listing = replies(.listKeys(bucket, timeout: try call.query.timeout()))
+    return try await ClientStream.response(listing, as: .objects) { reply in
+      guard case .keys(let page, _) = reply else { return [] }
+      return [.object(["keys": .array(page.map(JSONValue.init(bytes:)))])]
     }
+  }
+
+  private func listed(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> JSONValue {
+    let names = try await pages(
+      of: .listKeys(bucket, timeout: try call.query.timeout()), call,
+      { if case .keys(let page, _) = $0 { page } else { [] } }, \.count)
     return .array(names.map(JSONValue.init(bytes:)))
   }
 
   private func oldBucket(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> Response {
     switch call.method {
     case .get:
+      if call.query["keys"] == "stream", call.query["props"] == "false" {
+        return try await streamedKeys(call, bucket)
+      }
       var answer: [String: JSONValue] = [:]
       if call.query["props"] != "false" {
         answer["props"] = BucketPropertiesJSON.value(try await stored(bucket), of: bucket)
@@ -206,7 +273,7 @@ extension ClientInterface {
     return ClientResponse.empty(.noContent, [("Content-Type", "application/json")])
   }
 
-  /// Runs a MapReduce job and tells all results at once.
+  /// Runs a MapReduce job and tells the results as they come, or all at once.
   private func mapReduce(_ call: Call) async throws(ClientFailure) -> Response {
     var job: MapReduceAnswer
     do throws(ProtocolFailure) {
@@ -214,14 +281,35 @@ extension ClientInterface {
     } catch {
       throw .malformed("\(error.text)\n")
     }
+    if call.query["chunked"] == "true" { return streamed(job) }
     var next = job.start()
     while let request = next {
       next = nil
-      for reply in await perform(request) { next = job.receive(reply) }
+      for await reply in replies(request) { next = job.receive(reply) }
     }
     if let failure = job.failure {
       return ClientResponse.json(.internalServerError, .object(["error": .string(failure)]))
     }
     return ClientResponse.json(.ok, job.json)
+  }
+
+  private func streamed(_ job: MapReduceAnswer) -> Response {
+    let form = ClientStream.Form.parts
+    return ClientStream.response(as: form) { writer in
+      var job = job
+      var next = job.start()
+      while true {
+        for (phase, values) in job.takeResults() {
+          let value = JSONValue.object(["phase": .integer(phase), "data": .array(values)])
+          try await writer.write(form.piece(value))
+        }
+        guard let request = next else { break }
+        next = nil
+        for await reply in replies(request) { next = job.receive(reply) }
+      }
+      if let failure = job.failure {
+        try await writer.write(form.piece(ClientStream.error(failure)))
+      }
+    }
   }
 }
