@@ -253,6 +253,25 @@ import Testing
     #expect(try ask("GET", "/ping").body == "OK")
   }
 
+  @Test func `operations that are switched off are refused`() async throws {
+    #expect(cluster.stop(0) == 0)
+    let switches = ["list_buckets", "list_keys", "secondary_index", "map_reduce"]
+    try await cluster.start(0, switches.flatMap { ["--set", "client.\($0)=false"] })
+    for (path, job) in [
+      ("/buckets?buckets=true", "list_buckets"), ("/buckets?buckets=stream", "stream_list_buckets"),
+      ("/buckets/b/keys?keys=true", "stream_list_keys"),
+      ("/buckets/b/keys?keys=stream", "stream_list_keys"),
+      ("/buckets/b/index/f_bin/v", "secondary_index"),
+      ("/buckets/b/index/f_bin/v?stream=true", "stream_secondary_index"),
+    ] {
+      let answer = try ask("GET", path)
+      #expect(answer.status == 403, "\(path)")
+      #expect(answer.body == "Operation '{riak_kv,\(job)}' is not enabled", "\(path)")
+    }
+    #expect(try ask("POST", "/mapred", [json], body: "{}").status == 403)
+    #expect(try ask("GET", "/buckets/b/props").status == 200)
+  }
+
   private static let refusals = [
     ("GET", "/buckets/b/keys/k?r=zzz", 400, "r query parameter must be an integer"),
     ("GET", "/buckets/b/keys/k?r=4", 400, "invalid for bucket n value of 3"),

@@ -1,6 +1,6 @@
 package import KVBase
 package import KVModel
-import KVProtocol
+package import KVProtocol
 
 /// What a session needs of the node it serves and of the connection it speaks on.
 ///
@@ -59,6 +59,8 @@ package struct ClientSessionLimits: Sendable {
   package var gatheredBytes = 48 << 20
   /// The largest reply.
   package var replyBytes = 64 << 20
+  /// Operations that an operator has switched off.
+  package var disabledJobs: Set<JobClass> = []
 
   /// The defaults given above.
   package init() {}
@@ -212,6 +214,9 @@ extension ClientSession {
       request = try RequestDecoder.decode(payload) { Base62.key(using: &environment.random) }
     } catch {
       return error.closesConnection ? fail(error.text) : write(ReplyEncoder.error(error.text))
+    }
+    if let job = request.jobClass, limits.disabledJobs.contains(job) {
+      return write(ReplyEncoder.error(job.refusal))
     }
     switch request {
     case .answer(let reply): write(reply)

@@ -1,6 +1,7 @@
 import KVBase
 import KVCluster
 import KVModel
+import KVProtocol
 import KVTransport
 import NIOCore
 import Synchronization
@@ -37,6 +38,7 @@ final class ClientListener: Sendable {
     var limits = ClientSessionLimits()
     limits.waitingRequests = configuration.clientPipelineLimit
     limits.replyBytes = configuration.clientFrameByteLimit
+    limits.disabledJobs = configuration.disabledJobs
     let clients = ClientTable()
     let setup = Setup(
       limits: limits, nodeName: configuration.nodeName, inboxes: InboxTable(), shards: shards,
@@ -57,6 +59,18 @@ final class ClientListener: Sendable {
       try? await Task.sleep(for: .milliseconds(5))
     }
     await listener.shutdown(grace: .zero)
+  }
+}
+
+extension ServerConfiguration {
+  /// The classes of operations that the settings switch off.
+  var disabledJobs: Set<JobClass> {
+    var result: Set<JobClass> = []
+    if !allowsListBuckets { result.formUnion([.listBuckets, .streamListBuckets]) }
+    if !allowsListKeys { result.insert(.streamListKeys) }
+    if !allowsSecondaryIndex { result.formUnion([.secondaryIndex, .streamSecondaryIndex]) }
+    if !allowsMapReduce { result.insert(.mapReduce) }
+    return result
   }
 }
 

@@ -36,6 +36,15 @@ public struct ServerConfiguration: Hashable, Sendable {
   /// The largest client frame, in bytes.
   public var clientFrameByteLimit = 64 << 20
 
+  /// Whether clients may list buckets.
+  public var allowsListBuckets = true
+  /// Whether clients may list keys.
+  public var allowsListKeys = true
+  /// Whether clients may query secondary indexes.
+  public var allowsSecondaryIndex = true
+  /// Whether clients may run MapReduce jobs.
+  public var allowsMapReduce = true
+
   /// The largest HTTP request body, in bytes.
   public var httpBodyByteLimit = 64 << 10
   /// What client requests over HTTP may hold together, in bytes.

@@ -182,6 +182,17 @@ extension Setting {
       "client.frame_limit", \.clientFrameByteLimit, 1024...(1 << 30),
       "Largest frame of a client. A larger one is answered with an error and the connection closed."
     ),
+    boolean(
+      "client.list_buckets", \.allowsListBuckets,
+      "Whether clients may list buckets, which reads every key of a bucket type."),
+    boolean(
+      "client.list_keys", \.allowsListKeys,
+      "Whether clients may list the keys of a bucket, which reads every one."),
+    boolean(
+      "client.secondary_index", \.allowsSecondaryIndex,
+      "Whether clients may query secondary indexes."),
+    boolean(
+      "client.map_reduce", \.allowsMapReduce, "Whether clients may run MapReduce jobs."),
     size(
       "http.body_limit", \.httpBodyByteLimit, 1024...(64 << 20),
       "Largest body of an administrative HTTP request."),

@@ -78,7 +78,7 @@ struct HTTPInterface: Sendable {
     router.middlewares.add(
       ClientInterface(
         replies: node.replies, memory: ClientMemory(limit: configuration.httpMemoryByteLimit),
-        bodyByteLimit: configuration.objectByteLimit))
+        bodyByteLimit: configuration.objectByteLimit, disabledJobs: configuration.disabledJobs))
     router.get("/") { _, _ in
       let status = await self.status()
       let statistics = await self.node.statistics()

@@ -205,6 +205,31 @@ import Testing
         })
   }
 
+  @Test func `operations that are switched off are refused, and others are not`() {
+    var limits = ClientSessionLimits()
+    limits.disabledJobs = Set(JobClass.allCases)
+    let harness = SessionHarness(limits: limits, store: RecordedExchangeTests.store())
+    let list = frame(17) { $0.write(1, bytes("b")) }
+    let query = frame(25) { writer in
+      writer.write(1, bytes("b"))
+      writer.write(2, bytes("a_bin"))
+      writer.write(3, UInt64(0))
+      writer.write(4, bytes("x"))
+    }
+    let job = frame(23) { writer in
+      writer.write(1, bytes("{}"))
+      writer.write(2, bytes("application/json"))
+    }
+    for (payload, name) in [
+      (list, "stream_list_keys"), ([15], "list_buckets"), ([15, 0x10, 1], "stream_list_buckets"),
+      (query, "secondary_index"), (job, "map_reduce"),
+    ] {
+      _ = ask(harness, payload)
+      #expect(harness.errors == ["Operation '{riak_kv,\(name)}' is not enabled"])
+    }
+    put(harness, "k")
+  }
+
   @Test func `key filters choose among the keys of a bucket`() {
     let harness = harness()
     for key in ["basho-20101215", "google-20110103", "yahoo-20090613"] { put(harness, key) }

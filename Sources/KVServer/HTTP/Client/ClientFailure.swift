@@ -9,6 +9,8 @@ import NIOCore
 enum ClientFailure: Error {
   /// The request means nothing; the text says why.
   case malformed(String)
+  /// An operator has switched operations of the class off.
+  case disabled(JobClass)
   /// The body is larger than an object may be.
   case tooLarge
   /// The node failed to do it.
@@ -28,6 +30,7 @@ enum ClientFailure: Error {
   var response: Response {
     switch self {
     case .malformed(let text): ClientResponse.text(.badRequest, text)
+    case .disabled(let job): ClientResponse.text(.forbidden, job.refusal)
     case .tooLarge:
       ClientResponse.text(.contentTooLarge, "The body exceeds object.size_limit.\n")
     case .failed(let failure): Self.response(failure)

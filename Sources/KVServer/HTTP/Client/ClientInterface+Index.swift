@@ -12,6 +12,8 @@ extension ClientInterface {
   func index(
     _ call: Call, _ bucket: BucketID, _ field: Bytes, _ lower: Bytes, _ upper: Bytes?
   ) async throws(ClientFailure) -> Response {
+    let isStreamed = try call.query.flag("stream") ?? false
+    try check(isStreamed ? .streamSecondaryIndex : .secondaryIndex)
     let request: IndexRequest
     var after: IndexEntry?
     do throws(ProtocolFailure) {
@@ -25,7 +27,7 @@ extension ClientInterface {
     let returnsTerms = try returnsTerms(call.query["return_terms"]) && upper != nil
     let timeout = try call.query.timeout()
     let query = ClientRequest.index(request.query, after: after, limit: limit, timeout: timeout)
-    if try call.query.flag("stream") ?? false {
+    if isStreamed {
       return try await stream(request, replies(query), limit, returnsTerms)
     }
     let hits = try await pages(

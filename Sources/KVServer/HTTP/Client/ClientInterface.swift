@@ -16,6 +16,8 @@ struct ClientInterface: RouterMiddleware {
   let memory: ClientMemory
   /// The largest body of a request, in bytes.
   let bodyByteLimit: Int
+  /// Operations that an operator has switched off.
+  let disabledJobs: Set<JobClass>
 
   /// One request and what it is about.
   struct Call {
@@ -138,6 +140,11 @@ struct ClientInterface: RouterMiddleware {
     return response
   }
 
+  /// - Throws: that operations of the class are switched off.
+  func check(_ job: JobClass) throws(ClientFailure) {
+    if disabledJobs.contains(job) { throw .disabled(job) }
+  }
+
   /// The last reply to a request.
   ///
   /// - Throws: the failure that it is.
@@ -187,6 +194,7 @@ extension ClientInterface {
   /// Buckets that hold a key, when the client asks for them.
   private func buckets(_ call: Call, _ type: Bytes) async throws(ClientFailure) -> Response {
     guard let mode = call.query["buckets"] else { return ClientResponse.json(.ok, .object([:])) }
+    try check(mode == "stream" ? .streamListBuckets : .listBuckets)
     let request = ClientRequest.listBuckets(type: type, timeout: try call.query.timeout())
     if mode == "stream" {
       return try await ClientStream.response(replies(request), as: .objects) { reply in
@@ -210,6 +218,7 @@ extension ClientInterface {
   private func streamedKeys(
     _ call: Call, _ bucket: BucketID
   ) async throws(ClientFailure) -> Response {
+    try check(.streamListKeys)
     let listing = replies(.listKeys(bucket, timeout: try call.query.timeout()))
     return try await ClientStream.response(listing, as: .objects) { reply in
       guard case .keys(let page, _) = reply else { return [] }
@@ -218,6 +227,7 @@ extension ClientInterface {
   }
 
   private func listed(_ call: Call, _ bucket: BucketID) async throws(ClientFailure) -> JSONValue {
+    try check(.streamListKeys)
     let names = try await pages(
       of: .listKeys(bucket, timeout: try call.query.timeout()), call,
       { if case .keys(let page, _) = $0 { page } else { [] } }, \.count)
@@ -275,6 +285,7 @@ extension ClientInterface {
 
   /// Runs a MapReduce job and tells the results as they come, or all at once.
   private func mapReduce(_ call: Call) async throws(ClientFailure) -> Response {
+    try check(.mapReduce)
     var job: MapReduceAnswer
     do throws(ProtocolFailure) {
       job = try MapReduceAnswer(json: call.body)
