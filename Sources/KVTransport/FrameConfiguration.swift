@@ -19,10 +19,20 @@ public struct FrameConfiguration: Sendable {
   public var maximumConnections = 4096
   /// Connections the kernel queues for a listener.
   public var backlog: Int32 = 256
+  /// What the unfinished frames of all connections may hold together; nil for no limit.
+  ///
+  /// The first 64 KiB of each connection do not count. A connection that would go beyond
+  /// is cut off with a ``FrameEvent/violation(_:)``.
+  public var memory: MemoryBudget?
+  /// How long a frame may take from its first byte to its last; nil for ever.
+  public var frameTimeout: Duration?
   /// How long a dialer waits for a connection.
   public var connectTimeout: Duration = .seconds(5)
   /// How long a gracefully closed connection waits for the other side to close as well.
   public var lingerTimeout: Duration = .seconds(1)
+
+  /// Bytes of an unfinished frame that do not count.
+  static let freeFrameBytes = 64 << 10
 
   /// The defaults given above.
   public init() {}
@@ -47,6 +57,10 @@ public enum FrameViolation: Hashable, Sendable {
   case empty
   /// A frame longer than ``FrameConfiguration/maximumFrameBytes``.
   case tooLarge(announced: Int)
+  /// The unfinished frames of all connections are larger than ``FrameConfiguration/memory``.
+  case noMemory
+  /// A frame that was not complete after ``FrameConfiguration/frameTimeout``.
+  case tooSlow
 }
 
 /// Why a connection is gone.

@@ -11,6 +11,11 @@ struct FrameCutter {
   /// Refuses frames of more than `limit` bytes.
   init(limit: Int) { self.limit = limit }
 
+  /// The bytes that are kept.
+  var byteCount: Int { buffer.readableBytes }
+  /// The frames given out so far.
+  private(set) var frameCount = 0
+
   mutating func append(_ bytes: ByteBuffer) {
     if buffer.readableBytes == 0 {
       buffer = bytes
@@ -32,6 +37,7 @@ struct FrameCutter {
     buffer.moveReaderIndex(forwardBy: FrameHandler.headerBytes)
     let payload = buffer.readBytes(length: Int(length)) ?? []
     if buffer.readableBytes == 0 { buffer = ByteBuffer() } else { buffer.discardReadBytes() }
+    frameCount += 1
     return .frame(payload)
   }
 

@@ -34,11 +34,14 @@ final class FrameHandler: ChannelInboundHandler {
   private var isDelivering = false
   private var failure: String?
   private var isClosedLocally = false
+  private let share: MemoryShare?
+  private var isWatched = false
 
   init(connection: FrameConnection, receive: @escaping @Sendable (FrameEvent) -> Void) {
     self.connection = connection
     self.receive = receive
     cutter = FrameCutter(limit: connection.configuration.maximumFrameBytes)
+    share = connection.configuration.memory.map(MemoryShare.init)
   }
 
   func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -49,12 +52,52 @@ final class FrameHandler: ChannelInboundHandler {
     guard phase == .open else { return }
     cutter.append(unwrapInboundIn(data))
     deliverFrames()
+    account()
+    watch()
+  }
+
+  /// Counts what waits for the rest of its frame, or for the owner.
+  private func account() {
+    guard let share, phase == .open else { return }
+    let counted = max(0, cutter.byteCount - FrameConfiguration.freeFrameBytes)
+    if !share.hold(counted) { breakOff(.noMemory) }
+  }
+
+  /// Sees to it that an unfinished frame ends in time, with one look at a time: most are never looked
+  /// at.
+  private func watch() {
+    guard let limit = connection.configuration.frameTimeout, let context, phase == .open,
+      !isWatched, cutter.missingBytes != nil
+    else { return }
+    isWatched = true
+    let count = cutter.frameCount
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    context.eventLoop.scheduleTask(in: TimeAmount(limit)) { bound.value.look(since: count) }
+  }
+
+  private func look(since count: Int) {
+    isWatched = false
+    // While nothing is read, it is not the other side that takes its time.
+    if phase == .open, pausers.isEmpty, cutter.missingBytes != nil, cutter.frameCount == count {
+      breakOff(.tooSlow)
+    } else {
+      watch()
+    }
+  }
+
+  private func breakOff(_ violation: FrameViolation) {
+    phase = .broken
+    cutter.clear()
+    share?.hold(0)
+    setAutoRead(false)
+    deliver(.violation(violation))
   }
 
   func channelInactive(context: ChannelHandlerContext) {
     let reason = closeReason
     phase = .closed
     cutter.clear()
+    share?.hold(0)
     connection.didClose()
     deliver(.closed(reason))
     receive = nil
@@ -74,7 +117,11 @@ final class FrameHandler: ChannelInboundHandler {
     if paused { pausers.insert(pauser) } else { pausers.remove(pauser) }
     guard wasPaused == pausers.isEmpty else { return }
     setAutoRead(pausers.isEmpty)
-    if pausers.isEmpty { deliverFrames() }
+    if pausers.isEmpty {
+      deliverFrames()
+      account()
+      watch()
+    }
   }
 
   /// Ends our direction of the stream and waits for the other side's end, so that unread input does
@@ -84,6 +131,7 @@ final class FrameHandler: ChannelInboundHandler {
     phase = .lingering
     isClosedLocally = true
     cutter.clear()
+    share?.hold(0)
     let channel = context.channel
     channel.close(mode: .output, promise: nil)
     setAutoRead(true)
@@ -108,12 +156,11 @@ final class FrameHandler: ChannelInboundHandler {
     isDelivering = true
     defer { isDelivering = false }
     while phase == .open, pausers.isEmpty, let event = cutter.next() {
-      if case .violation = event {
-        phase = .broken
-        cutter.clear()
-        setAutoRead(false)
+      if case .violation(let violation) = event {
+        breakOff(violation)
+      } else {
+        deliver(event)
       }
-      deliver(event)
     }
   }
 

@@ -242,7 +242,7 @@ import Testing
     async throws
   {
     #expect(cluster.stop(0) == 0)
-    try await cluster.start(0, ["--set", "http.memory_limit=1MiB"])
+    try await cluster.start(0, ["--set", "client.memory_limit=1MiB"])
     let large = String(repeating: "x", count: 700_000)
     for round in 0..<5 {
       let path = "/buckets/b/keys/k\(round)"

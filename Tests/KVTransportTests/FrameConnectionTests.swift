@@ -122,6 +122,52 @@ func eventually(_ condition: () -> Bool) async -> Bool {
     await listener.shutdown()
   }
 
+  @Test func `unfinished frames of all connections have a common limit, and give it back`()
+    async throws
+  {
+    let memory = MemoryBudget(limit: 1 << 20)
+    var configuration = FrameConfiguration()
+    configuration.memory = memory
+    let log = EventLog()
+    let listener = try await echo(configuration, log: log)
+    let head: [UInt8] = [0, 0x40, 0, 0]
+    // Each keeps its 64 KiB for nothing and 200 KiB of the common memory; the last is too much.
+    let part = head + [UInt8](repeating: 7, count: 264 << 10)
+    var channels: [any Channel] = []
+    for _ in 0..<5 {
+      let channel = try await ClientBootstrap(group: Self.group)
+        .connect(host: "127.0.0.1", port: listener.port).get()
+      try await channel.writeAndFlush(ByteBuffer(bytes: part)).get()
+      channels.append(channel)
+    }
+    #expect(await eventually { memory.usedBytes >= 990 << 10 })
+    let answer = try await raw(part + part, to: listener)
+    #expect(answer == [0, 0, 0, 1, 0xFF] && log.violations == [.noMemory])
+    for channel in channels { try await channel.close().get() }
+    #expect(await eventually { memory.usedBytes == 0 })
+    let whole = [UInt8]([0, 0x08, 0, 0]) + [UInt8](repeating: 1, count: 8 << 16)
+    let log2 = EventLog()
+    let dialer = try await dial(listener, log2)
+    dialer.send(Array(whole.dropFirst(4)))
+    #expect(await eventually { log2.frames.first?.count == 8 << 16 })
+    #expect(await eventually { memory.usedBytes == 0 })
+    await listener.shutdown()
+  }
+
+  @Test func `a frame that takes too long is broken off, an idle connection is not`() async throws {
+    var configuration = FrameConfiguration()
+    configuration.frameTimeout = .milliseconds(100)
+    let log = EventLog()
+    let listener = try await echo(configuration, log: log)
+    let idle = EventLog()
+    let connection = try await dial(listener, idle)
+    let answer = try await raw([0, 0, 0, 9, 1], to: listener)
+    #expect(answer == [0, 0, 0, 1, 0xFF] && log.violations == [.tooSlow])
+    connection.send([1, 2])
+    #expect(await eventually { idle.frames == [[1, 2]] })
+    await listener.shutdown()
+  }
+
   @Test func `a connection cut inside a frame says how much is missing`() async throws {
     let log = EventLog()
     let listener = try await echo(log: log)

@@ -1,6 +1,7 @@
 package import KVBase
 package import KVModel
 package import KVProtocol
+package import KVTransport
 
 /// What a session needs of the node it serves and of the connection it speaks on.
 ///
@@ -61,6 +62,9 @@ package struct ClientSessionLimits: Sendable {
   package var replyBytes = 64 << 20
   /// Operations that an operator has switched off.
   package var disabledJobs: Set<JobClass> = []
+  /// What waiting requests of all connections hold together; when it is used up, each connection has
+  /// one wait.
+  package var memory: MemoryBudget?
 
   /// The defaults given above.
   package init() {}
@@ -92,6 +96,7 @@ package final class ClientSession {
   private var generation: UInt64 = 0
   private var clientID: Bytes = [0, 0, 0, 0]
   private var waiting = RequestQueue()
+  private let share: MemoryShare?
   private var isReadingPaused = false
   private var isAdvancing = false
   private var gathered = NameCollector()
@@ -103,6 +108,7 @@ package final class ClientSession {
   ) {
     self.environment = environment
     self.limits = limits
+    share = limits.memory.map(MemoryShare.init)
   }
 
   /// True while a request is being performed or waits.
@@ -134,6 +140,9 @@ package final class ClientSession {
     fail("Invalid message packet, reason: \(reason)")
   }
 
+  /// Ends the session because large requests of all connections take too much memory.
+  package func receivedUnaffordableFrame() { fail(RequestFailure.overload.text()) }
+
   /// The connection is gone: what was asked for is given up.
   package func connectionClosed() {
     guard !isClosed else { return }
@@ -149,6 +158,7 @@ package final class ClientSession {
   private func giveUp() {
     generation += 1
     waiting = RequestQueue()
+    share?.hold(0)
     gathered = NameCollector()
     hits = HitCollector()
     script = nil
@@ -183,8 +193,10 @@ package final class ClientSession {
 
   private func pauseOrResumeReading() {
     guard !isClosed else { return }
+    let isAffordable = share?.hold(waiting.byteCount) ?? true
     let isFull =
       waiting.count >= limits.waitingRequests || waiting.byteCount >= limits.waitingBytes
+      || !isAffordable
     let hasRoom =
       waiting.count <= limits.waitingRequests / 2 && waiting.byteCount <= limits.waitingBytes / 2
     if isReadingPaused ? hasRoom : isFull {

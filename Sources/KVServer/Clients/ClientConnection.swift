@@ -48,6 +48,9 @@ final class ClientConnection {
     case .violation(.empty): session?.receivedBrokenFrame(nil)
     case .violation(.tooLarge(let announced)):
       session?.receivedBrokenFrame("a frame of \(announced) bytes exceeds the limit")
+    case .violation(.noMemory): session?.receivedUnaffordableFrame()
+    case .violation(.tooSlow):
+      session?.receivedBrokenFrame("a frame takes longer than client.frame_timeout")
     case .writable: break
     case .closed:
       session?.connectionClosed()

@@ -29,16 +29,20 @@ final class ClientListener: Sendable {
 
   /// Listens for clients of the shards.
   static func bind(
-    _ configuration: ServerConfiguration, on group: any EventLoopGroup, shards: ShardSet
+    _ configuration: ServerConfiguration, on group: any EventLoopGroup, shards: ShardSet,
+    memory: MemoryBudget
   ) async throws(ServerError) -> ClientListener {
     var transport = FrameConfiguration()
     transport.maximumFrameBytes = configuration.clientFrameByteLimit
     transport.outboundLimit = max(transport.outboundLimit, configuration.clientFrameByteLimit)
     transport.maximumConnections = configuration.clientConnectionLimit
+    transport.memory = memory
+    transport.frameTimeout = configuration.clientFrameTimeout
     var limits = ClientSessionLimits()
     limits.waitingRequests = configuration.clientPipelineLimit
     limits.replyBytes = configuration.clientFrameByteLimit
     limits.disabledJobs = configuration.disabledJobs
+    limits.memory = memory
     let clients = ClientTable()
     let setup = Setup(
       limits: limits, nodeName: configuration.nodeName, inboxes: InboxTable(), shards: shards,

@@ -35,6 +35,10 @@ public struct ServerConfiguration: Hashable, Sendable {
   public var clientPipelineLimit = 128
   /// The largest client frame, in bytes.
   public var clientFrameByteLimit = 64 << 20
+  /// How long a client may take to send a frame.
+  public var clientFrameTimeout: Duration = .seconds(60)
+  /// What the requests of all clients may hold together, in bytes.
+  public var clientMemoryByteLimit = 256 << 20
 
   /// Whether clients may list buckets.
   public var allowsListBuckets = true
@@ -47,8 +51,6 @@ public struct ServerConfiguration: Hashable, Sendable {
 
   /// The largest HTTP request body, in bytes.
   public var httpBodyByteLimit = 64 << 10
-  /// What client requests over HTTP may hold together, in bytes.
-  public var httpMemoryByteLimit = 256 << 20
   /// The most HTTP connections.
   public var httpConnectionLimit = 256
   /// How long an admin command may take.

@@ -182,6 +182,13 @@ extension Setting {
       "client.frame_limit", \.clientFrameByteLimit, 1024...(1 << 30),
       "Largest frame of a client. A larger one is answered with an error and the connection closed."
     ),
+    duration(
+      "client.frame_timeout", \.clientFrameTimeout, .seconds(1)...(.seconds(86_400)),
+      "How long a client may take to send a frame; after that the connection is closed."),
+    size(
+      "client.memory_limit", \.clientMemoryByteLimit, (1 << 20)...(1 << 40),
+      "Memory for what comes from and goes to all clients together: unfinished and waiting frames above 64 KiB, bodies and answers over HTTP. Beyond it they are told of an overload."
+    ),
     boolean(
       "client.list_buckets", \.allowsListBuckets,
       "Whether clients may list buckets, which reads every key of a bucket type."),
@@ -196,10 +203,6 @@ extension Setting {
     size(
       "http.body_limit", \.httpBodyByteLimit, 1024...(64 << 20),
       "Largest body of an administrative HTTP request."),
-    size(
-      "http.memory_limit", \.httpMemoryByteLimit, (1 << 20)...(1 << 40),
-      "Memory for bodies and answers of client requests over HTTP together; beyond it they are answered with status 503."
-    ),
     integer(
       "http.connection_limit", \.httpConnectionLimit, .integer(1...100_000),
       "HTTP connections at a time; further ones wait to be accepted."),

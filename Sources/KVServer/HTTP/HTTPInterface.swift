@@ -4,6 +4,7 @@ import Hummingbird
 import HummingbirdCore
 import KVCluster
 import KVModel
+import KVTransport
 import Logging
 import NIOCore
 import Synchronization
@@ -40,6 +41,7 @@ struct HTTPInterface: Sendable {
     var statistics: @Sendable () async -> NodeStatistics
     var replies: @Sendable (ClientRequest) -> ReplyStream
     var entropy: @Sendable () async -> [EntropyStatus]?
+    var memory: MemoryBudget
 
     /// The last reply to a request.
     func reply(to request: ClientRequest) async -> ClientReply? {
@@ -77,7 +79,7 @@ struct HTTPInterface: Sendable {
     router.middlewares.add(JSONErrors())
     router.middlewares.add(
       ClientInterface(
-        replies: node.replies, memory: ClientMemory(limit: configuration.httpMemoryByteLimit),
+        replies: node.replies, memory: node.memory,
         bodyByteLimit: configuration.objectByteLimit, disabledJobs: configuration.disabledJobs))
     router.get("/") { _, _ in
       let status = await self.status()

@@ -125,8 +125,9 @@ public final class NodeRuntime: Sendable {
       at: configuration.peerEndpoint, "listen.peer", group,
       PeerNetwork.transport(configuration)
     ) { shards.acceptPeer($0) }
+    let memory = MemoryBudget(limit: configuration.clientMemoryByteLimit)
     let clients = try await ClientListener.bind(
-      configuration, on: group, shards: shards)
+      configuration, on: group, shards: shards, memory: memory)
     let member = member(configuration, directory.identity, peerListener.port, clients.port)
     let network = PeerNetwork(
       local: member, configuration: configuration, group: group, handlers: shards.peerHandlers)
@@ -148,7 +149,8 @@ public final class NodeRuntime: Sendable {
             storage: ShardStore.figures(of: stores))
         },
         replies: { shards.replies(to: $0) },
-        entropy: { await shards.entropyStatus(timeout: configuration.adminTimeout) }),
+        entropy: { await shards.entropyStatus(timeout: configuration.adminTimeout) },
+        memory: memory),
       configuration: configuration)
     let http = try await HTTPService.start(interface, on: group, logger: logger)
     let scrubber = Scrubber(

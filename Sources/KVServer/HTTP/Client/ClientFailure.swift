@@ -3,6 +3,7 @@ import Hummingbird
 import KVBase
 import KVModel
 import KVProtocol
+import KVTransport
 import NIOCore
 
 /// Why a request of the client interface is not done.
@@ -69,6 +70,15 @@ enum ClientFailure: Error {
     case .tooLarge(let text): return ClientResponse.text(.contentTooLarge, "\(text)\n")
     default: return ClientResponse.text(.internalServerError, "Error:\n\(failure.text())\n")
     }
+  }
+}
+
+extension MemoryShare {
+  /// Holds `byteCount` bytes more.
+  ///
+  /// - Throws: that the node is overloaded, when there is not as much left.
+  func take(_ byteCount: Int) throws(ClientFailure) {
+    guard add(byteCount) else { throw .failed(.overload) }
   }
 }
 

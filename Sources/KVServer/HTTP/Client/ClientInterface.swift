@@ -3,6 +3,7 @@ import Hummingbird
 import KVBase
 import KVModel
 import KVProtocol
+import KVTransport
 import NIOCore
 
 /// The client interface over HTTP: what the paths of ``ClientResource`` answer.
@@ -13,7 +14,7 @@ import NIOCore
 struct ClientInterface: RouterMiddleware {
   let replies: @Sendable (ClientRequest) -> ReplyStream
   /// What all requests may hold together.
-  let memory: ClientMemory
+  let memory: MemoryBudget
   /// The largest body of a request, in bytes.
   let bodyByteLimit: Int
   /// Operations that an operator has switched off.
@@ -26,7 +27,7 @@ struct ClientInterface: RouterMiddleware {
     var fields: HTTPFields
     var body: Bytes
     /// What the request holds of the interface's memory.
-    var memory: ClientMemory.Share
+    var memory: MemoryShare
 
     /// True for the paths of the oldest generation.
     var isOld: Bool { query.parts.first == Bytes("riak".utf8) }
@@ -53,7 +54,7 @@ struct ClientInterface: RouterMiddleware {
       let allowed = resource.methods.joined(separator: ", ")
       return ClientResponse.page(.methodNotAllowed, [("Allow", allowed)])
     }
-    let share = ClientMemory.Share(of: memory)
+    let share = MemoryShare(of: memory)
     let body: Bytes
     do throws(ClientFailure) {
       body = try await collectBody(of: request, share)
@@ -69,7 +70,7 @@ struct ClientInterface: RouterMiddleware {
 
   /// The body, piece by piece, as far as there is memory for it.
   private func collectBody(
-    of request: Request, _ share: ClientMemory.Share
+    of request: Request, _ share: MemoryShare
   ) async throws(ClientFailure) -> Bytes {
     var bytes: Bytes = []
     do {
@@ -87,7 +88,7 @@ struct ClientInterface: RouterMiddleware {
   }
 
   /// The response, which keeps its share of the memory until it has been sent.
-  private static func holding(_ share: ClientMemory.Share, _ response: Response) -> Response {
+  private static func holding(_ share: MemoryShare, _ response: Response) -> Response {
     var response = response
     let body = response.body
     response.body = ResponseBody(contentLength: body.contentLength) { writer in
