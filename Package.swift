@@ -105,6 +105,7 @@ var products: [Product] = [
   .library(name: "KVStorage", targets: ["KVStorage"]),
   .library(name: "KVNode", targets: ["KVNode"]),
   .library(name: "KVClient", targets: ["KVClient"]),
+  .library(name: "KVProtocol", targets: ["KVProtocol"]),
   .library(name: "SpineServices", targets: ["SpineServices"]),
 ]
 

@@ -22,6 +22,7 @@ let package = Package(
       name: "spinekv-bench",
       dependencies: [
         "CRocksDB", "CAllocationCounter",
+        .product(name: "KVProtocol", package: "spinekv"),
         .product(name: "KVStorage", package: "spinekv"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

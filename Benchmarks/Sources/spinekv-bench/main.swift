@@ -5,7 +5,8 @@ struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "spinekv-bench", abstract: "Measures SpineKV, side by side with its peers.",
     subcommands: [
-      StorageCommand.self, StorageCurvesCommand.self, StorageChildCommand.self, ClusterCommand.self,
+      StorageCommand.self, StorageCurvesCommand.self, StorageChildCommand.self, CodecCommand.self,
+      ClusterCommand.self,
     ])
 }
 

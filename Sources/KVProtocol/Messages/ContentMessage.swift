@@ -29,7 +29,7 @@ extension RpbContent {
     if content.isTombstone { deleted = true }
   }
 
-  private static func tag(of dot: Dot) -> Bytes {
+  static func tag(of dot: Dot) -> Bytes {
     var writer = ByteWriter(capacity: 16)
     dot.encode(into: &writer)
     let high = StableHash.hash(writer.bytes, seed: 1)

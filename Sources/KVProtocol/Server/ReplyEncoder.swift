@@ -123,33 +123,30 @@ package enum ReplyEncoder {
   private static func got(
     _ object: KVObject, _ ifModified: VersionVector, _ headOnly: Bool, _ tombstoneClock: Bool
   ) -> Bytes {
+    let isUnchanged = !ifModified.isEmpty && ifModified == object.clock
+    if !object.isDeleted, !isUnchanged {
+      return ObjectWriter(.got, object, headOnly: headOnly).bytes
+    }
     var message = RpbGetResp()
     if object.isDeleted {
       if tombstoneClock, !object.isEmpty { message.vclock = Data(object.clock.clientBytes) }
-    } else if !ifModified.isEmpty, ifModified == object.clock {
-      message.unchanged = true
     } else {
-      message.content = object.siblings.map { RpbContent($0, headOnly: headOnly) }
-      message.vclock = Data(object.clock.clientBytes)
+      message.unchanged = true
     }
     return frame(.got, message)
   }
 
   /// An `RpbGetResp` body that tells everything of an object, tombstones too.
   static func contents(of object: KVObject) -> Bytes {
-    var message = RpbGetResp()
-    message.content = object.siblings.map { RpbContent($0, headOnly: false) }
-    message.vclock = Data(object.clock.clientBytes)
-    return Bytes(frame(.got, message).dropFirst())
+    Bytes(ObjectWriter(.got, object, headOnly: false).bytes.dropFirst())
   }
 
   private static func stored(_ object: KVObject, _ key: Bytes?, _ headOnly: Bool) -> Bytes {
+    if !object.isDeleted {
+      return ObjectWriter(.stored, object, headOnly: headOnly, key: key).bytes
+    }
     var message = RpbPutResp()
     if let key { message.key = Data(key) }
-    if !object.isDeleted {
-      message.content = object.siblings.map { RpbContent($0, headOnly: headOnly) }
-      message.vclock = Data(object.clock.clientBytes)
-    }
     return frame(.stored, message)
   }
 

@@ -41,10 +41,10 @@ package enum RequestDecoder {
     guard let code = ClientMessageCode(rawValue: first), code.isRequest else {
       throw .refused("Unknown message code: \(first)")
     }
+    if code == .get { return try get(frame: payload) }
+    if code == .put { return try put(frame: payload, makeKey: makeKey) }
     let body = Bytes(payload.dropFirst())
     switch code {
-    case .get: return try get(decoded(body, partial: true))
-    case .put: return try put(decoded(body), makeKey: makeKey)
     case .delete: return try delete(decoded(body))
     case .listBuckets: return listBuckets(try decoded(body))
     case .listKeys: return try listKeys(decoded(body))
@@ -90,7 +90,10 @@ package enum RequestDecoder {
     return .setClientID(Bytes(message.clientID))
   }
 
-  private static func get(_ message: RpbGetReq) throws(ProtocolFailure) -> SessionRequest {
+  /// Leaves what the hand-written reader does not know to the generated code.
+  private static func get(frame: Bytes) throws(ProtocolFailure) -> SessionRequest {
+    if let fields = GetRequestFields(frame: frame) { return try get(fields) }
+    let message: RpbGetReq = try decoded(Bytes(frame.dropFirst()), partial: true)
     guard message.hasBucket, message.hasKey else {
       // A name of another wire type names nothing that exists; a name left out is an error.
       guard !message.unknownFields.data.isEmpty else {
@@ -98,48 +101,57 @@ package enum RequestDecoder {
       }
       return .answer([ClientMessageCode.got.rawValue])
     }
-    let bucket = try bucket(message.bucket, message.hasType ? message.type : nil, checked: true)
+    return try get(GetRequestFields(message))
+  }
+
+  private static func get(_ fields: GetRequestFields) throws(ProtocolFailure) -> SessionRequest {
+    let bucket = try bucket(fields.bucket, fields.type, checked: true)
     var options = GetOptions()
-    if message.hasR { options.r = QuorumValue(field: message.r) }
-    if message.hasPr { options.pr = QuorumValue(field: message.pr) }
-    if message.hasNodeConfirms {
-      options.nodeConfirms = QuorumValue(field: message.nodeConfirms)
-    }
-    if message.hasBasicQuorum { options.basicQuorum = message.basicQuorum }
-    if message.hasNotfoundOk { options.notFoundOK = message.notfoundOk }
-    options.timeout = .timeout(field: message.timeout)
-    if message.hasSloppyQuorum { options.sloppyQuorum = message.sloppyQuorum }
-    if message.hasNVal { options.nVal = message.nVal }
-    options.headOnly = message.head
+    if let r = fields.r { options.r = QuorumValue(field: r) }
+    if let pr = fields.pr { options.pr = QuorumValue(field: pr) }
+    if let confirms = fields.nodeConfirms { options.nodeConfirms = QuorumValue(field: confirms) }
+    if let basicQuorum = fields.basicQuorum { options.basicQuorum = basicQuorum }
+    if let notFoundOK = fields.notFoundOK { options.notFoundOK = notFoundOK }
+    options.timeout = .timeout(field: fields.timeout)
+    if let sloppyQuorum = fields.sloppyQuorum { options.sloppyQuorum = sloppyQuorum }
+    if let nVal = fields.nVal { options.nVal = nVal }
+    options.headOnly = fields.head
     return .perform(
-      .get(try key(bucket, message.key, checked: true), options),
+      .get(try key(bucket, fields.key, checked: true), options),
       .object(
-        ifModified: try context(message.ifModified), headOnly: message.head,
-        tombstoneClock: message.deletedvclock))
+        ifModified: try context(fields.ifModified), headOnly: fields.head,
+        tombstoneClock: fields.tellsTombstoneClock))
+  }
+
+  /// See ``get(frame:)``.
+  private static func put(
+    frame: Bytes, makeKey: () -> Bytes
+  ) throws(ProtocolFailure) -> SessionRequest {
+    if let fields = PutRequestFields(frame: frame) { return try put(fields, makeKey: makeKey) }
+    let message: RpbPutReq = try decoded(Bytes(frame.dropFirst()))
+    return try put(PutRequestFields(message), makeKey: makeKey)
   }
 
   private static func put(
-    _ message: RpbPutReq, makeKey: () -> Bytes
+    _ fields: PutRequestFields, makeKey: () -> Bytes
   ) throws(ProtocolFailure) -> SessionRequest {
-    let bucket = try bucket(message.bucket, message.hasType ? message.type : nil, checked: true)
-    let generatedKey = message.hasKey ? nil : makeKey()
-    let key = try key(bucket, generatedKey.map { Data($0) } ?? message.key, checked: true)
+    let bucket = try bucket(fields.bucket, fields.type, checked: true)
+    let generatedKey = fields.key == nil ? makeKey() : nil
+    let key = try key(bucket, generatedKey ?? fields.key ?? [], checked: true)
     var options = PutOptions()
-    if message.hasW { options.w = QuorumValue(field: message.w) }
-    if message.hasDw { options.dw = QuorumValue(field: message.dw) }
-    if message.hasPw { options.pw = QuorumValue(field: message.pw) }
-    if message.hasNodeConfirms {
-      options.nodeConfirms = QuorumValue(field: message.nodeConfirms)
-    }
-    options.timeout = .timeout(field: message.timeout)
-    if message.hasSloppyQuorum { options.sloppyQuorum = message.sloppyQuorum }
-    if message.hasNVal { options.nVal = message.nVal }
-    options.asIs = message.asis
-    options.syncOnWrite = syncOnWrite(message.syncOnWrite)
-    options.ifNoneMatch = message.ifNoneMatch
-    options.ifNotModified = message.ifNotModified
-    options.returnBody = message.returnBody || message.returnHead
-    var content = Content(message.content)
+    if let w = fields.w { options.w = QuorumValue(field: w) }
+    if let dw = fields.dw { options.dw = QuorumValue(field: dw) }
+    if let pw = fields.pw { options.pw = QuorumValue(field: pw) }
+    if let confirms = fields.nodeConfirms { options.nodeConfirms = QuorumValue(field: confirms) }
+    options.timeout = .timeout(field: fields.timeout)
+    if let sloppyQuorum = fields.sloppyQuorum { options.sloppyQuorum = sloppyQuorum }
+    if let nVal = fields.nVal { options.nVal = nVal }
+    options.asIs = fields.asIs
+    options.syncOnWrite = syncOnWrite(fields.syncOnWrite)
+    options.ifNoneMatch = fields.ifNoneMatch
+    options.ifNotModified = fields.ifNotModified
+    options.returnBody = fields.returnsBody || fields.returnsHead
+    var content = fields.content
     content.indexes = try IndexRules.normalized(content.indexes)
     if !options.asIs {
       content.vtag = []
@@ -147,12 +159,13 @@ package enum RequestDecoder {
       content.isTombstone = false
     }
     return .perform(
-      .put(key, context: try context(message.vclock), content, options),
-      .stored(generatedKey: generatedKey, headOnly: message.returnHead))
+      .put(key, context: try context(fields.vclock), content, options),
+      .stored(generatedKey: generatedKey, headOnly: fields.returnsHead))
   }
 
   private static func delete(_ message: RpbDelReq) throws(ProtocolFailure) -> SessionRequest {
-    let bucket = try bucket(message.bucket, message.hasType ? message.type : nil, checked: false)
+    let bucket = try bucket(
+      Bytes(message.bucket), message.hasType ? Bytes(message.type) : nil, checked: false)
     guard !bucket.name.isEmpty, !bucket.type.isEmpty, !message.key.isEmpty else {
       // Nothing can have such a name, and deleting nothing succeeds.
       return .answer([ClientMessageCode.deleted.rawValue])
@@ -169,13 +182,13 @@ package enum RequestDecoder {
     if message.hasNVal { options.nVal = message.nVal }
     return .perform(
       .delete(
-        try key(bucket, message.key, checked: false),
-        context: message.hasVclock ? try context(message.vclock) : nil, options),
+        try key(bucket, Bytes(message.key), checked: false),
+        context: message.hasVclock ? try context(Bytes(message.vclock)) : nil, options),
       .deleted)
   }
 
   /// `backend`, `one` or `all`; other words mean nothing and are passed over, as the reference does.
-  private static func syncOnWrite(_ word: Data) -> SyncOnWrite? {
+  private static func syncOnWrite(_ word: Bytes) -> SyncOnWrite? {
     switch String(decoding: word, as: UTF8.self) {
     case "backend": .backend
     case "one": .one
@@ -185,10 +198,10 @@ package enum RequestDecoder {
   }
 
   /// A clock that a client gives back; empty for none.
-  private static func context(_ clock: Data) throws(ProtocolFailure) -> VersionVector {
+  private static func context(_ clock: Bytes) throws(ProtocolFailure) -> VersionVector {
     guard !clock.isEmpty else { return VersionVector() }
     do {
-      return try VersionVector(clientBytes: Bytes(clock))
+      return try VersionVector(clientBytes: clock)
     } catch {
       throw .undecodable("vclock: \(error)")
     }
@@ -197,18 +210,18 @@ package enum RequestDecoder {
 
 extension RequestDecoder {
   private static func bucket(
-    _ name: Data, _ type: Data?, checked: Bool
+    _ name: Bytes, _ type: Bytes?, checked: Bool
   ) throws(ProtocolFailure) -> BucketID {
     if checked, name.isEmpty { throw .refused("Bucket cannot be zero-length") }
     if checked, let type, type.isEmpty { throw .refused("Type cannot be zero-length") }
-    return BucketID(type: type.map { Bytes($0) } ?? BucketID.defaultType, name: Bytes(name))
+    return BucketID(type: type ?? BucketID.defaultType, name: name)
   }
 
   private static func key(
-    _ bucket: BucketID, _ key: Data, checked: Bool
+    _ bucket: BucketID, _ key: Bytes, checked: Bool
   ) throws(ProtocolFailure) -> ObjectKey {
     if checked, key.isEmpty { throw .refused("Key cannot be zero-length") }
-    return ObjectKey(bucket: bucket, key: Bytes(key))
+    return ObjectKey(bucket: bucket, key: key)
   }
 
   private static func listBuckets(_ message: RpbListBucketsReq) -> SessionRequest {
@@ -221,7 +234,8 @@ extension RequestDecoder {
   private static func listKeys(
     _ message: RpbListKeysReq
   ) throws(ProtocolFailure) -> SessionRequest {
-    let bucket = try bucket(message.bucket, message.hasType ? message.type : nil, checked: false)
+    let bucket = try bucket(
+      Bytes(message.bucket), message.hasType ? Bytes(message.type) : nil, checked: false)
     return .perform(
       .listKeys(bucket, timeout: .timeout(field: message.timeout)), .keys)
   }
@@ -236,14 +250,16 @@ extension RequestDecoder {
   private static func setBucket(
     _ message: RpbSetBucketReq
   ) throws(ProtocolFailure) -> SessionRequest {
-    let bucket = try bucket(message.bucket, message.hasType ? message.type : nil, checked: true)
+    let bucket = try bucket(
+      Bytes(message.bucket), message.hasType ? Bytes(message.type) : nil, checked: true)
     return .update(bucket, BucketPropertiesUpdate(message.props))
   }
 
   private static func resetBucket(
     _ message: RpbResetBucketReq
   ) throws(ProtocolFailure) -> SessionRequest {
-    let bucket = try bucket(message.bucket, message.hasType ? message.type : nil, checked: true)
+    let bucket = try bucket(
+      Bytes(message.bucket), message.hasType ? Bytes(message.type) : nil, checked: true)
     return .perform(.resetBucketProperties(bucket), .propertiesReset)
   }
 
