@@ -17,7 +17,7 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
-    .target(name: "CAllocationCounter"),
+    .target(name: "CAllocationCounter", exclude: ["process_counter.c"]),
     .executableTarget(
       name: "spinekv-bench",
       dependencies: [

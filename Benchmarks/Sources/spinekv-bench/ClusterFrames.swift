@@ -13,13 +13,42 @@ enum ClusterFrames {
     return frame(9, body)
   }
 
-  /// RpbPutReq of a value, with the context of a read if there was one.
+  /// RpbDelReq of a key.
+  static func delete(_ bucket: [UInt8], _ key: [UInt8]) -> [UInt8] {
+    var body: [UInt8] = []
+    append(&body, field: 1, bucket)
+    append(&body, field: 2, key)
+    return frame(13, body)
+  }
+
+  /// RpbIndexReq for a range of terms, and perhaps only those that match a pattern.
+  static func range(
+    _ bucket: [UInt8], _ index: String, _ first: String, _ last: String, pattern: String? = nil
+  ) -> [UInt8] {
+    var body: [UInt8] = []
+    append(&body, field: 1, bucket)
+    append(&body, field: 2, index.utf8)
+    body += [3 << 3, 1]
+    append(&body, field: 5, first.utf8)
+    append(&body, field: 6, last.utf8)
+    if let pattern { append(&body, field: 13, pattern.utf8) }
+    return frame(25, body)
+  }
+
+  /// RpbPutReq of a value, with the context of a read if there was one, and index entries.
   static func put(
-    _ bucket: [UInt8], _ key: [UInt8], _ value: [UInt8], context: ArraySlice<UInt8>? = nil
+    _ bucket: [UInt8], _ key: [UInt8], _ value: [UInt8], context: ArraySlice<UInt8>? = nil,
+    indexes: [(name: String, term: String)] = []
   ) -> [UInt8] {
     var content: [UInt8] = []
-    content.reserveCapacity(value.count + 8)
+    content.reserveCapacity(value.count + 8 + 64 * indexes.count)
     append(&content, field: 1, value)
+    for index in indexes {
+      var pair: [UInt8] = []
+      append(&pair, field: 1, index.name.utf8)
+      append(&pair, field: 2, index.term.utf8)
+      append(&content, field: 10, pair)
+    }
     var body: [UInt8] = []
     body.reserveCapacity(value.count + 128)
     append(&body, field: 1, bucket)

@@ -1,12 +1,9 @@
 import Glibc
 
-/// What a connection asks for, again and again.
-enum ClusterOperation: String, CaseIterable {
-  case ping
-  case put
-  case get
-  /// A GET, then a PUT with its context; counted as one operation.
-  case update
+/// One operation of a connection: a request, and perhaps one more that needs its answer's context.
+struct ClusterRequest {
+  var bytes: [UInt8]
+  var next: ((ArraySlice<UInt8>?) -> [UInt8])?
 }
 
 /// A closed loop: each connection sends the next operation when the last is answered.
@@ -17,16 +14,16 @@ struct ClusterLoad {
 
   /// Where connections go, in turn.
   var ports: [UInt16]
-  var operation: ClusterOperation
   var connections: Int
-  var keyCount: Int
-  var value: [UInt8]
-  /// When the measurement ends; nil: after one operation on each key.
-  var seconds: Double?
+  /// When the measurement ends.
+  var end: End
+  /// The operation with a number, from 0 on.
+  var operation: (Int, inout SystemRandomNumberGenerator) -> ClusterRequest
 
-  private static let bucket = Array("bench".utf8)
-
-  static func key(_ number: Int) -> [UInt8] { Array("key-\(number)".utf8) }
+  enum End {
+    case seconds(Double)
+    case count(Int)
+  }
 
   /// Latencies of all operations, in microseconds, and the time they took together.
   struct Outcome {
@@ -61,15 +58,16 @@ struct ClusterLoad {
     var random = SystemRandomNumberGenerator()
     var next = 0
     let began = Self.microseconds()
-    let end = seconds.map { began + UInt64($0 * 1_000_000) }
     var active = 0
     func startNext(_ client: ClusterConnection, _ now: UInt64) throws(Failure) -> Bool {
-      if let end { if now >= end { return false } } else if next >= keyCount { return false }
-      let key =
-        end == nil ? Self.key(next) : Self.key(Int(random.next() % UInt64(keyCount)))
+      switch end {
+      case .seconds(let seconds): if now >= began + UInt64(seconds * 1_000_000) { return false }
+      case .count(let count): if next >= count { return false }
+      }
+      let request = operation(next, &random)
       next += 1
       client.began = now
-      try client.begin(operation, Self.bucket, key, value)
+      try client.begin(request)
       return true
     }
     for client in clients where try startNext(client, Self.microseconds()) { active += 1 }
@@ -80,7 +78,7 @@ struct ClusterLoad {
         throw Failure(description: "no answer within 10 s")
       }
       for (index, client) in clients.enumerated() where waiting[index].revents != 0 {
-        guard let answer = try client.receive(operation, Self.bucket, value) else { continue }
+        guard let answer = try client.receive() else { continue }
         let now = Self.microseconds()
         outcome.latencies.append(UInt32(clamping: now - client.began))
         if answer == .error { outcome.errors += 1 }
@@ -108,7 +106,7 @@ final class ClusterConnection {
   let descriptor: Int32
   var began: UInt64 = 0
   private var buffer: [UInt8] = []
-  private var key: [UInt8] = []
+  private var request = ClusterRequest(bytes: [])
   private var chunk = [UInt8](repeating: 0, count: 64 << 10)
 
   init(port: UInt16) throws(ClusterLoad.Failure) {
@@ -131,21 +129,13 @@ final class ClusterConnection {
   }
 
   /// Sends the operation's first request.
-  func begin(
-    _ operation: ClusterOperation, _ bucket: [UInt8], _ key: [UInt8], _ value: [UInt8]
-  ) throws(ClusterLoad.Failure) {
-    self.key = key
-    switch operation {
-    case .ping: try send(ClusterFrames.ping)
-    case .get, .update: try send(ClusterFrames.get(bucket, key))
-    case .put: try send(ClusterFrames.put(bucket, key, value))
-    }
+  func begin(_ request: ClusterRequest) throws(ClusterLoad.Failure) {
+    self.request = request
+    try send(request.bytes)
   }
 
   /// Reads what has come; returns the answer when the operation is done.
-  func receive(
-    _ operation: ClusterOperation, _ bucket: [UInt8], _ value: [UInt8]
-  ) throws(ClusterLoad.Failure) -> Answer? {
+  func receive() throws(ClusterLoad.Failure) -> Answer? {
     let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
     guard count > 0 else { throw ClusterLoad.Failure(description: "a node closed a connection") }
     buffer.append(contentsOf: chunk[0..<count])
@@ -156,9 +146,9 @@ final class ClusterConnection {
     let code = buffer[4]
     if code == 0 { return .error }
     // An update's GET is answered: go on with its PUT.
-    if operation == .update, code == 10 {
-      let context = ClusterFrames.context(of: buffer[5..<4 + length])
-      try send(ClusterFrames.put(bucket, key, value, context: context))
+    if let next = request.next {
+      request.next = nil
+      try send(next(ClusterFrames.context(of: buffer[5..<4 + length])))
       return nil
     }
     return .done
