@@ -85,6 +85,18 @@ import Testing
     }
   }
 
+  @Test func `every mutant finds the text it changes exactly once`() throws {
+    for mutant in try Repository.files(in: "Tests/Mutants", suffix: ".mutant") {
+      let text = mutant.lines.joined(separator: "\n")
+      let path = mutant.lines.first { $0.hasPrefix("file: ") }?.dropFirst("file: ".count)
+      let file = Repository.root.appending(path: String(path ?? ""))
+      let source = try String(contentsOf: file, encoding: .utf8)
+      let parts = text.components(separatedBy: "<<<<\n").last?.components(separatedBy: "\n====\n")
+      let found = parts.map { source.components(separatedBy: $0[0]).count - 1 }
+      #expect(parts?.count == 2 && found == 1, "\(mutant.path) finds \(found ?? 0) places")
+    }
+  }
+
   @Test func `nothing is left unfinished`() throws {
     let marks = try Regex(#"\b(TODO|FIXME|XXX)\b|not implemented|unimplemented"#)
     for folder in ["Sources", "scripts"] {
