@@ -112,99 +112,29 @@ public struct NameBatches: AsyncSequence, Sendable {
 
   /// Starts the listing with the first call of the iterator's `next`.
   public func makeAsyncIterator() -> Iterator {
-    Iterator(client: client, request: request)
+    Iterator(
+      batches: ReplyBatches(client: client, request: request) { reply in
+        switch reply {
+        case .keys(let names, let done), .buckets(let names, let done): (names, done)
+        default: nil
+        }
+      })
   }
 
   /// One run of a listing, for one task.
-  public final class Iterator: AsyncIteratorProtocol {
-    private let client: KVClient
-    private let request: WireRequest
-    private var connection: ClientConnection?
-    private var isDone = false
-
-    init(client: KVClient, request: WireRequest) {
-      self.client = client
-      self.request = request
-    }
-
-    deinit {
-      guard let connection else { return }
-      let pool = client.pool
-      Task { await pool.discard(connection) }
-    }
+  public struct Iterator: AsyncIteratorProtocol {
+    let batches: ReplyBatches<Bytes>
 
     /// The next names; nil at the end.
     public func next(
       isolation actor: isolated (any Actor)? = #isolation
     ) async throws(KVClientError) -> [Bytes]? {
-      while !isDone {
-        let connection = try await started()
-        let names: [Bytes]
-        switch await connection.next(
-          before: ContinuousClock.now + client.configuration.listingTimeout)
-        {
-        case .failure(let failure):
-          await cancel()
-          throw KVClientError(failure, endpoint: connection.endpoint, isWrite: false)
-        case .success(let frame): names = try await read(frame, connection)
-        }
-        if !names.isEmpty { return names }
-      }
-      return nil
+      try await batches.next()
     }
 
     /// Ends the listing before its end.
     func cancel(isolation actor: isolated (any Actor)? = #isolation) async {
-      isDone = true
-      guard let connection else { return }
-      self.connection = nil
-      await client.pool.discard(connection)
-    }
-
-    private func started(
-      isolation actor: isolated (any Actor)? = #isolation
-    ) async throws(KVClientError) -> ClientConnection {
-      if let connection { return connection }
-      let opened = try await client.pool.acquire(
-        before: ContinuousClock.now + client.configuration.requestTimeout, avoiding: [])
-      connection = opened
-      guard opened.send(request.payload) else {
-        await cancel()
-        throw KVClientError(
-          .connectionFailed, "the connection was closed", endpoint: opened.endpoint)
-      }
-      return opened
-    }
-
-    private func read(
-      _ frame: Bytes, _ connection: ClientConnection,
-      isolation actor: isolated (any Actor)? = #isolation
-    ) async throws(KVClientError) -> [Bytes] {
-      let reply: WireReply
-      do throws(ProtocolFailure) {
-        reply = try WireReply(payload: frame)
-      } catch {
-        await cancel()
-        throw KVClientError(.protocolViolation, error.text, endpoint: connection.endpoint)
-      }
-      switch reply {
-      case .keys(let names, let done), .buckets(let names, let done):
-        if done { await finish() }
-        return names
-      case .error(let text):
-        await finish()
-        throw KVClientError(text: text, endpoint: connection.endpoint, isWrite: false)
-      default:
-        await cancel()
-        throw client.unexpected(reply, connection.endpoint, isWrite: false)
-      }
-    }
-
-    private func finish(isolation actor: isolated (any Actor)? = #isolation) async {
-      isDone = true
-      guard let connection else { return }
-      self.connection = nil
-      await client.pool.release(connection)
+      await batches.cancel()
     }
   }
 }

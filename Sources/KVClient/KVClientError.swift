@@ -51,6 +51,8 @@ public struct KVClientError: Error, Hashable, Sendable, CustomStringConvertible 
     public static let invalidArgument = Code(rawValue: 3017)
     /// The calling task was cancelled.
     public static let cancelled = Code(rawValue: 3018)
+    /// What is stored is no value of the type that was asked for.
+    public static let undecodable = Code(rawValue: 3019)
   }
 
   /// What went wrong.

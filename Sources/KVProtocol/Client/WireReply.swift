@@ -15,6 +15,7 @@ package enum WireReply: Hashable, Sendable {
   case keys([Bytes], done: Bool)
   case properties(BucketProperties)
   case propertiesStored
+  case indexHits([WireIndexHit], continuation: Bytes?, done: Bool)
 
   /// Reads message code and body.
   ///
@@ -65,6 +66,7 @@ package enum WireReply: Hashable, Sendable {
     case .bucket:
       return .properties(BucketProperties(try RpbGetBucketResp(serializedBytes: body).props))
     case .bucketSet, .bucketReset: return .propertiesStored
+    case .indexHits: return try .indexHits(body)
     default: throw ProtocolFailure.undecodable("\(code) is not an answer")
     }
   }

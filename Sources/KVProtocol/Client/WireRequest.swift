@@ -15,6 +15,7 @@ package enum WireRequest: Hashable, Sendable {
   case properties(BucketID)
   case setProperties(BucketID, BucketProperties)
   case resetProperties(BucketID)
+  case index(WireIndexQuery)
 
   /// Message code and body.
   package var payload: Bytes {
@@ -27,6 +28,7 @@ package enum WireRequest: Hashable, Sendable {
       FrameEncoding.payload(.put, Self.put(bucket, key, context, content, options))
     case .delete(let key, let context, let options):
       FrameEncoding.payload(.delete, Self.delete(key, context, options))
+    case .index(let query): query.payload
     case .listBuckets(let type, let timeout):
       FrameEncoding.payload(
         .listBuckets,

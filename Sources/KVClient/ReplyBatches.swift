@@ -1,0 +1,102 @@
+import KVBase
+import KVProtocol
+
+/// The messages of an answer that comes in several, one after the other.
+///
+/// It holds a connection until the last of them; when it is dropped before, it closes it.
+final class ReplyBatches<Item> {
+  private let client: KVClient
+  private let request: WireRequest
+  /// The items of a message and whether it is the last; nil for one that does not belong here.
+  private let read: (WireReply) -> (items: [Item], isLast: Bool)?
+  private var connection: ClientConnection?
+  private var isDone = false
+
+  init(
+    client: KVClient, request: WireRequest,
+    _ read: @escaping (WireReply) -> (items: [Item], isLast: Bool)?
+  ) {
+    self.client = client
+    self.request = request
+    self.read = read
+  }
+
+  deinit {
+    guard let connection else { return }
+    let pool = client.pool
+    Task { await pool.discard(connection) }
+  }
+
+  /// The next items; nil at the end.
+  func next(
+    isolation actor: isolated (any Actor)? = #isolation
+  ) async throws(KVClientError) -> [Item]? {
+    while !isDone {
+      let connection = try await started()
+      let items: [Item]
+      switch await connection.next(
+        before: ContinuousClock.now + client.configuration.listingTimeout)
+      {
+      case .failure(let failure):
+        await cancel()
+        throw KVClientError(failure, endpoint: connection.endpoint, isWrite: false)
+      case .success(let frame): items = try await take(frame, connection)
+      }
+      if !items.isEmpty { return items }
+    }
+    return nil
+  }
+
+  /// Ends it before its end.
+  func cancel(isolation actor: isolated (any Actor)? = #isolation) async {
+    isDone = true
+    guard let connection else { return }
+    self.connection = nil
+    await client.pool.discard(connection)
+  }
+
+  private func started(
+    isolation actor: isolated (any Actor)? = #isolation
+  ) async throws(KVClientError) -> ClientConnection {
+    if let connection { return connection }
+    let opened = try await client.pool.acquire(
+      before: ContinuousClock.now + client.configuration.requestTimeout, avoiding: [])
+    connection = opened
+    guard opened.send(request.payload) else {
+      await cancel()
+      throw KVClientError(
+        .connectionFailed, "the connection was closed", endpoint: opened.endpoint)
+    }
+    return opened
+  }
+
+  private func take(
+    _ frame: Bytes, _ connection: ClientConnection,
+    isolation actor: isolated (any Actor)? = #isolation
+  ) async throws(KVClientError) -> [Item] {
+    let reply: WireReply
+    do throws(ProtocolFailure) {
+      reply = try WireReply(payload: frame)
+    } catch {
+      await cancel()
+      throw KVClientError(.protocolViolation, error.text, endpoint: connection.endpoint)
+    }
+    if case .error(let text) = reply {
+      await finish()
+      throw KVClientError(text: text, endpoint: connection.endpoint, isWrite: false)
+    }
+    guard let (items, isLast) = read(reply) else {
+      await cancel()
+      throw client.unexpected(reply, connection.endpoint, isWrite: false)
+    }
+    if isLast { await finish() }
+    return items
+  }
+
+  private func finish(isolation actor: isolated (any Actor)? = #isolation) async {
+    isDone = true
+    guard let connection else { return }
+    self.connection = nil
+    await client.pool.release(connection)
+  }
+}
