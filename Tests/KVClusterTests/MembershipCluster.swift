@@ -1,6 +1,7 @@
 import KVBase
-import KVCluster
 import KVModel
+
+@testable import KVCluster
 
 /// Several memberships on a simulated network, and shards that finish transfers after a while.
 ///
@@ -28,6 +29,8 @@ struct MembershipCluster {
 
   var nodes: [Node] = []
   var lossProbability = 0.0
+  /// Messages with properties do not arrive.
+  var losesProperties = false
   /// Pairs (from, to) that no message passes.
   var cut: Set<[Int]> = []
   var logs: [String] = []
@@ -200,6 +203,10 @@ struct MembershipCluster {
     if nodes[to].membership == nil {
       let id = nodes[to].member.id
       push(.inject(.peerDisconnected(id), at: from, run: nodes[from].run))
+    } else if losesProperties, let message = try? MembershipMessage(decoding: bytes),
+      case .properties = message.body
+    {
+      return
     } else if !random.chance(lossProbability) {
       push(.deliver(bytes, from: from, to: to))
     }

@@ -103,6 +103,33 @@ import Testing
     try expectAll(cluster, 0..<100, "w")
   }
 
+  @Test func `a batch is acknowledged when it is durable, not before`() throws {
+    let cluster = try cluster(count: 3)
+    var receipts = 0
+    cluster.isLost = { message in
+      if case .handoffReceipt(let receipt) = message, receipt.isAccepted { receipts += 1 }
+      return false
+    }
+    for (number, isHeld) in [false, true].enumerated() {
+      cluster.holdsFlushes = isHeld
+      let key = name(700 + number)
+      let partition = cluster.view.ring.preferencePartitions(of: key, n: 3)[0]
+      var object = KVObject()
+      object.write(Content(value: [1]), context: VersionVector(), by: VnodeID(rawValue: 9))
+      let batch = HandoffBatch(
+        operation: OperationID(rawValue: UInt64(number)), partition: partition, number: 0,
+        entries: [ReplicaScan.Entry(key: key, encoded: object.encoded().bytes)])
+      let owner = cluster.view.ring.owner(of: partition)
+      let sender = try #require((0..<2).first { cluster.node($0) != owner })
+      cluster.send(
+        .handoff(batch), from: cluster.address(sender),
+        to: try #require(cluster.view.address(of: partition, on: owner)))
+      try cluster.run(milliseconds: 200)
+      #expect(try cluster.stored(key, partition, on: owner)?.values.count == 1)
+      #expect(receipts == 1, "flushes end: \(!isHeld)")
+    }
+  }
+
   @Test func `what replicas bring back to the sender reaches the next owner too`() throws {
     let cluster = try cluster(count: 20)
     begin(cluster)
@@ -120,7 +147,7 @@ import Testing
     let sender = try #require((0..<2).first { cluster.node($0) != owner })
     cluster.send(
       .handoff(batch), from: cluster.address(sender),
-      to: Address(node: owner, shard: ShardIndex(0)))
+      to: try #require(cluster.view.address(of: partition, on: owner)))
     try cluster.run(milliseconds: 100)
     #expect(cluster.probes["batch forwarded during transfer", default: 0] > 0)
     #expect(try cluster.stored(key, partition, on: cluster.node(2))?.values == ["late"])

@@ -62,7 +62,7 @@ extension Simulation {
   /// The operator looks at how far the change has come, and does what is next.
   mutating func continueMembership() throws(SimulationFailure) {
     try retire()
-    if membership.stage != .idle, isMembershipDone() { finishChange() }
+    if membership.stage != .idle, !awaitsAnswer, isMembershipDone() { finishChange() }
     switch membership.stage {
     case .idle: beginChange()
     case .staging(let id):
@@ -84,6 +84,11 @@ extension Simulation {
     }
     guard isStormy || membership.stage != .idle else { return }
     world.plan(.membership, after: 300_000_000 + UInt64(random.below(700_000_000)))
+  }
+
+  /// True while a command that stages the change has no answer yet.
+  private var awaitsAnswer: Bool {
+    if case .staging(let id) = membership.stage { !hasEnded(id) } else { false }
   }
 
   mutating func enter(_ stage: MembershipScript.Stage) {

@@ -19,8 +19,9 @@ extension Simulation {
           view.member(world.nodes[node].member.id) == nil && view.transfers.isEmpty
         }
     case .down, .emptied:
+      // A node whose disk has failed forgets with its process that it has joined.
       guard let node = membership.failing, world.nodes[node].isRunning,
-        membership.stage != .failed
+        !world.nodes[node].hasSyncFailed, membership.stage != .failed
       else { return false }
       let id = world.nodes[node].member.id
       return runningViews.allSatisfy { $0.member(id)?.status == .valid && $0.members.count > 1 }
@@ -34,7 +35,7 @@ extension Simulation {
   }
 
   private func hasJoined() -> Bool {
-    guard let node = membership.joining else { return false }
+    guard let node = membership.joining, !world.nodes[node].hasSyncFailed else { return false }
     let id = world.nodes[node].member.id
     return ([node] + members).allSatisfy { index in
       if world.nodes[index].state == .departed { return true }
