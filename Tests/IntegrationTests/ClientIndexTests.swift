@@ -9,13 +9,20 @@ import Testing
     var allergies: Set<String>
   }
 
+  /// A patient client: other tests may hold the processors.
+  private func client(of cluster: TestCluster) -> KVClient {
+    var configuration = KVClientConfiguration(
+      endpoints: [KVEndpoint(host: "127.0.0.1", port: cluster.ports[0].client)])
+    configuration.requestTimeout = .seconds(120)
+    configuration.attemptTimeout = .seconds(100)
+    return KVClient(configuration: configuration)
+  }
+
   @Test func `a typed bucket keeps values, merges siblings and refuses what is none`() async throws
   {
     let cluster = try TestCluster(nodes: 1)
     try await cluster.start(0)
-    let client = KVClient(
-      configuration: KVClientConfiguration(
-        endpoints: [KVEndpoint(host: "127.0.0.1", port: cluster.ports[0].client)]))
+    let client = client(of: cluster)
     let bucket = BucketID(type: BucketID.defaultType, name: Array("patients".utf8))
     var properties = try await client.properties(of: bucket)
     properties.allowMult = true
@@ -58,9 +65,7 @@ import Testing
   @Test func `matches come in batches, in pages and by pattern`() async throws {
     let cluster = try TestCluster(nodes: 1)
     try await cluster.start(0)
-    let client = KVClient(
-      configuration: KVClientConfiguration(
-        endpoints: [KVEndpoint(host: "127.0.0.1", port: cluster.ports[0].client)]))
+    let client = client(of: cluster)
     let bucket = BucketID(type: BucketID.defaultType, name: Array("people".utf8))
     for number in 0..<120 {
       var content = Content(value: [1])
