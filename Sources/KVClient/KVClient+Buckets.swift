@@ -111,30 +111,13 @@ public struct NameBatches: AsyncSequence, Sendable {
   let request: WireRequest
 
   /// Starts the listing with the first call of the iterator's `next`.
-  public func makeAsyncIterator() -> Iterator {
-    Iterator(
+  public func makeAsyncIterator() -> BatchIterator<Bytes> {
+    BatchIterator(
       batches: ReplyBatches(client: client, request: request) { reply in
         switch reply {
         case .keys(let names, let done), .buckets(let names, let done): (names, done)
         default: nil
         }
       })
-  }
-
-  /// One run of a listing, for one task.
-  public struct Iterator: AsyncIteratorProtocol {
-    let batches: ReplyBatches<Bytes>
-
-    /// The next names; nil at the end.
-    public func next(
-      isolation actor: isolated (any Actor)? = #isolation
-    ) async throws(KVClientError) -> [Bytes]? {
-      try await batches.next()
-    }
-
-    /// Ends the listing before its end.
-    func cancel(isolation actor: isolated (any Actor)? = #isolation) async {
-      await batches.cancel()
-    }
   }
 }

@@ -129,23 +129,11 @@ public struct IndexMatches: AsyncSequence, Sendable {
   let request: WireRequest
 
   /// Starts the query with the first call of the iterator's `next`.
-  public func makeAsyncIterator() -> Iterator {
-    Iterator(
+  public func makeAsyncIterator() -> BatchIterator<IndexMatch> {
+    BatchIterator(
       batches: ReplyBatches(client: client, request: request) { reply in
         guard case .indexHits(let hits, _, let done) = reply else { return nil }
         return (hits.map { IndexMatch(key: $0.key, term: $0.term) }, done)
       })
-  }
-
-  /// One run of a query, for one task.
-  public struct Iterator: AsyncIteratorProtocol {
-    let batches: ReplyBatches<IndexMatch>
-
-    /// The next matches; nil at the end.
-    public func next(
-      isolation actor: isolated (any Actor)? = #isolation
-    ) async throws(KVClientError) -> [IndexMatch]? {
-      try await batches.next()
-    }
   }
 }

@@ -129,18 +129,29 @@ extension KVClient {
     _ key: ObjectKey, resolving resolver: any SiblingResolver, attempts: Int = 5,
     _ change: (Content?) throws(KVClientError) -> Content
   ) async throws(KVClientError) -> StoredObject {
+    try await update(key, attempts: attempts) { (present) throws(KVClientError) in
+      try change(
+        present.flatMap { object in
+          object.siblings.count > 1 ? resolver.resolve(object.siblings) : object.siblings.first
+        })
+    }
+  }
+
+  /// The same for a change of the object as it was read, siblings and all.
+  @discardableResult
+  func update(
+    _ key: ObjectKey, attempts: Int,
+    _ change: (FetchedObject?) throws(KVClientError) -> Content
+  ) async throws(KVClientError) -> StoredObject {
     var attempt = 1
     while true {
       let present = try await getWithTombstone(key)
-      let content = present.flatMap { object in
-        object.siblings.count > 1 ? resolver.resolve(object.siblings) : object.siblings.first
-      }
       var options = PutOptions()
       options.ifNoneMatch = present.map { $0.siblings.isEmpty } ?? true
       options.ifNotModified = !options.ifNoneMatch
       do throws(KVClientError) {
         return try await put(
-          try change(content), at: key, context: present?.context, options: options)
+          try change(present), at: key, context: present?.context, options: options)
       } catch {
         let lostRace = [.modified, .matchFound, .notFound].contains(error.code)
         guard lostRace, attempt < attempts else { throw error }

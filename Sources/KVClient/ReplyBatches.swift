@@ -1,6 +1,23 @@
 import KVBase
 import KVProtocol
 
+/// One run of a listing or a query, for one task: the items of its messages, as they arrive.
+public struct BatchIterator<Item>: AsyncIteratorProtocol {
+  let batches: ReplyBatches<Item>
+
+  /// The next items; nil at the end.
+  public func next(
+    isolation actor: isolated (any Actor)? = #isolation
+  ) async throws(KVClientError) -> [Item]? {
+    try await batches.next()
+  }
+
+  /// Ends it before its end.
+  func cancel(isolation actor: isolated (any Actor)? = #isolation) async {
+    await batches.cancel()
+  }
+}
+
 /// The messages of an answer that comes in several, one after the other.
 ///
 /// It holds a connection until the last of them; when it is dropped before, it closes it.

@@ -104,23 +104,8 @@ public struct TypedBucket<Value: Codable & Sendable>: Sendable {
   public func update(
     _ key: String, attempts: Int = 5, _ change: (Value?) -> Value
   ) async throws(KVClientError) {
-    var attempt = 1
-    while true {
-      let present = try await client.getWithTombstone(name(key))
-      var options = PutOptions()
-      options.ifNoneMatch = present?.live.isEmpty ?? true
-      options.ifNotModified = !options.ifNoneMatch
-      do throws(KVClientError) {
-        let next = change(
-          try present.flatMap { object throws(KVClientError) in
-            try value(of: object.live, key)
-          })
-        return try await put(next, at: key, context: present?.context, options: options)
-      } catch {
-        let lostRace = [.modified, .matchFound, .notFound].contains(error.code)
-        guard lostRace, attempt < attempts else { throw error }
-        attempt += 1
-      }
+    try await client.update(name(key), attempts: attempts) { (present) throws(KVClientError) in
+      try content(of: change(try value(of: present?.live ?? [], key)))
     }
   }
 

@@ -238,8 +238,9 @@ struct World {
     case .sync(let through): wantFlush(place, through: through)
     case .log: break
     case .probe(let name):
-      probes.count(String(describing: name))
-      if String(describing: name) == "batch forwarded during transfer" {
+      let text = String(describing: name)
+      probes.count(text)
+      if text == "batch forwarded during transfer" {
         nodes[place.node].shards[place.shard].batchForwardedAt = time
       }
     case .stopped:
