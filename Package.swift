@@ -30,6 +30,7 @@ let argumentParser: Target.Dependency =
 
 var targets: [Target] = [
   .systemLibrary(name: "CCRC32C"),
+  .systemLibrary(name: "CMalloc"),
   .systemLibrary(
     name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
   .systemLibrary(
@@ -62,7 +63,7 @@ var targets: [Target] = [
   module("SpineServices", ["KVBase", "KVClient", "KVModel", "CCrypto"]),
   module("KVSimulator", ["KVBase", "KVModel", "KVStorage", "KVCluster", "KVNode"]),
 
-  executable("spinekvd", ["KVServer", argumentParser]),
+  executable("spinekvd", ["KVServer", "CMalloc", argumentParser]),
   executable("ring-admin", ["KVServer", "KVStorage", "KVBase", argumentParser]),
   executable("spine", ["SpineServices", "KVClient", "KVBase", argumentParser]),
   executable("kvsim", ["KVSimulator", "KVStorage", "KVBase", argumentParser]),

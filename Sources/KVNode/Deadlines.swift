@@ -6,6 +6,8 @@ import KVModel
 enum Deadline: Hashable {
   /// Look for partitions to hand off, ask for the view, flush what nobody waits for.
   case tick
+  /// The view has changed: look for partitions to hand off before the next tick.
+  case handOff
   /// A GET's answer or its late replies are due.
   case get(OperationID)
   /// A body that a GET waits for is late.

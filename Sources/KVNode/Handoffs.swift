@@ -25,6 +25,8 @@ struct Handoffs {
   /// The partitions that held objects at the last tick: to find them costs more where much has been
   /// removed, too much for each handoff that ends.
   var occupied: [PartitionID] = []
+  /// True while a look for partitions to hand off is due before the next tick.
+  var isHastened = false
   /// Partitions whose handoff was tried since the last tick.
   var tried: Set<PartitionID> = []
   /// Transfers whose every object is at the next owner; the ring does not show it yet.

@@ -20,6 +20,24 @@ extension Shard {
     report(plan)
   }
 
+  /// Sees to it that what a new view wants moved does not wait for the next tick.
+  mutating func hastenHandOff(since old: ClusterView) {
+    if old.transfers != view.transfers || old.ring != view.ring { hastenHandOff() }
+  }
+
+  /// Looks for what there is to hand off soon; what happens until then makes no further look.
+  private mutating func hastenHandOff() {
+    guard !handoffs.isHastened else { return }
+    handoffs.isHastened = true
+    // Views come in bursts, and each look costs a seek for every partition.
+    deadlines.add(.handOff, at: now.instant + configuration.handoffInterval / 10)
+  }
+
+  mutating func handOffAfterChange() {
+    handoffs.isHastened = false
+    if phase == .serving { handOff() }
+  }
+
   /// Starts what the limit allows of what there was to hand off at the last tick.
   @discardableResult
   mutating func startHandoffs() -> HandoffPlan {
@@ -252,6 +270,8 @@ extension Shard {
       send(.transferCompleted(transfer), to: Address(node: address.node, shard: .membership))
     }
     startHandoffs()
+    // What the last one has left, and that there is nothing left, is known soon.
+    if failure == nil, handoffs.active.isEmpty { hastenHandOff() }
   }
 }
 

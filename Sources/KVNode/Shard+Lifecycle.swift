@@ -185,6 +185,7 @@ extension Shard {
 
   /// Works by a new view from now on; shard 0 also tells the others.
   mutating func adopt(_ view: ClusterView) {
+    let old = self.view
     self.view = view
     vnodes?.rules = BucketRules(view)
     if configuration.shard == .membership {
@@ -202,6 +203,7 @@ extension Shard {
     viewChangedForConsensus()
     viewChangedForQueries()
     viewChangedForHandoffs()
+    hastenHandOff(since: old)
   }
 
   mutating func takeView(_ view: ClusterView, number: UInt64) {

@@ -243,6 +243,7 @@ public struct Shard {
     while let deadline = deadlines.popDue(at: now.instant) {
       switch deadline {
       case .tick: tick()
+      case .handOff: handOffAfterChange()
       case .get(let operation): getDue(operation)
       case .hedge(let operation): hedgeDue(operation)
       case .put(let operation): putDue(operation)
@@ -320,7 +321,7 @@ extension Shard {
 
   func isLive(_ deadline: Deadline) -> Bool {
     switch deadline {
-    case .tick, .tombstones, .reapDrain, .drop, .stop: true
+    case .tick, .handOff, .tombstones, .reapDrain, .drop, .stop: true
     case .reap(let operation): reaps[operation] != nil
     case .get(let operation), .hedge(let operation): gets[operation] != nil
     case .put(let operation): puts[operation] != nil
