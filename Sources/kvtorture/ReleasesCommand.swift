@@ -1,7 +1,6 @@
 import ArgumentParser
 import KVBase
 import KVClient
-import Synchronization
 
 /// `kvtorture releases`: clients that race for prescriptions in a consistent bucket.
 struct ReleasesCommand: AsyncParsableCommand {
@@ -58,18 +57,18 @@ struct ReleasesCommand: AsyncParsableCommand {
 
   /// Plays the rounds, a few at a time; false when one of them never ended.
   private func play(_ race: ReleaseRace) async -> Bool {
-    let next = Atomic(0)
+    let next = KeyCounter()
+    let (rounds, seed) = (rounds, seed)
     return await withTaskGroup(of: Bool.self) { group in
       for _ in 0..<atOnce {
         group.addTask {
-          while true {
-            let round = next.wrappingAdd(1, ordering: .relaxed).oldValue
-            guard round < self.rounds else { return true }
-            var random = SeededRandom(seed: StableHash.mix(self.seed &+ UInt64(round)))
+          while let round = next.take(below: rounds) {
+            var random = SeededRandom(seed: StableHash.mix(seed &+ UInt64(round)))
             guard await race.play(round, &random) else { return false }
             let count = race.counts.rounds
-            if count % 100 == 0 { say("ROUNDS \(count) of \(self.rounds)") }
+            if count % 100 == 0 { say("ROUNDS \(count) of \(rounds)") }
           }
+          return true
         }
       }
       return await group.reduce(true) { $0 && $1 }

@@ -21,8 +21,14 @@ extension Simulation {
     options.timeout = Self.calmTimeout
     for index in 0..<Self.settledCount {
       let name = ObjectKey(bucket: Self.settledBucket, key: Self.settledName(index))
-      let done = try ask(
-        .put(name, context: VersionVector(), settledContent(index), options), .settling)
+      let put = ClientRequest.put(
+        name, context: VersionVector(), settledContent(index), options)
+      var done = try ask(put, .settling)
+      // A hasty detector errs also when all is well: the cluster is whole again at once.
+      for _ in 0..<5 where done.failure != nil {
+        try waitForAgreement(upTo: 10 * Self.second)
+        done = try ask(put, .settling)
+      }
       if let failure = done.failure {
         throw SimulationFailure(
           checker: .availability,
