@@ -40,6 +40,15 @@ extension Shard {
     perform(actions, page.asker, pending)
   }
 
+  mutating func takenQuery(_ id: RequestID) {
+    guard let operation = queries.keys.sorted().first(where: { queries[$0]?.request == id }),
+      var pending = queries.removeValue(forKey: operation)
+    else { return }
+    var actions: [IndexCoordinator.Action] = []
+    pending.coordinator.taken(into: &actions)
+    perform(actions, operation, pending)
+  }
+
   /// A vnode stays silent: its answer or the question got lost, or it is stuck.
   mutating func indexPageDue(_ operation: OperationID) {
     guard let page = queryPages.removeValue(forKey: operation),

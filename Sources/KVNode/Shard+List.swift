@@ -58,8 +58,9 @@ extension Shard {
     perform(actions, page.asker, list)
   }
 
-  /// The client has room for another part of its listing.
+  /// The client has room for another part of its listing or query.
   mutating func taken(_ id: RequestID) {
+    takenQuery(id)
     guard let operation = listings.keys.sorted().first(where: { listings[$0]?.request == id }),
       var list = listings.removeValue(forKey: operation)
     else { return }

@@ -21,7 +21,9 @@ import Testing
       while !waiting.isEmpty {
         let action = waiting.remove(at: random.below(waiting.count))
         switch action {
-        case .deliver(let entries): told += entries
+        case .deliver(let entries):
+          told += entries
+          coordinator.taken(into: &waiting)
         case .finished(let failure): end = .some(failure)
         case .ask(let question):
           asked += 1
@@ -38,6 +40,7 @@ import Testing
           for action in next {
             if case .deliver(let entries) = action {
               told += entries
+              coordinator.taken(into: &waiting)
             } else {
               waiting.append(action)
             }
@@ -121,6 +124,30 @@ import Testing
         == [.finished(.insufficientVnodes(need: 1, got: 0))])
   }
 
+  @Test func `no more is told or asked while the client takes nothing`() throws {
+    let view = CoordinatorFixture().view
+    let plan = try CoveragePlan.make(in: view, n: 1, start: 0).get()
+    var coordinator = IndexCoordinator(query: query, plan: plan, n: 1, after: nil, limit: nil)
+    var actions: [IndexCoordinator.Action] = []
+    coordinator.start(into: &actions)
+    var told = 0
+    for round in UInt8(0)..<100 {
+      let asked = actions.compactMap { if case .ask(let question) = $0 { question } else { nil } }
+      actions = []
+      for (index, question) in asked.enumerated() {
+        let hit = IndexEntry(term: [round], key: [UInt8(index)])
+        coordinator.receive(
+          .success(IndexReply.Page(entries: [hit], cursor: hit)), to: question.number, in: view,
+          into: &actions)
+      }
+      told += actions.count { if case .deliver = $0 { true } else { false } }
+    }
+    #expect(actions.isEmpty)
+    #expect(told == IndexCoordinator.deliveryLimit)
+    coordinator.taken(into: &actions)
+    #expect(!actions.isEmpty, "what was held back goes on")
+  }
+
   /// Queries of a modelled cluster in which vnodes are lost, come back, refuse, stay silent and give
   /// their partitions away: what is told is in order and whole up to where it ends.
   @Test(arguments: 1...100) func `a query stays complete while vnodes fail and move`(
@@ -144,14 +171,15 @@ import Testing
     var told: [IndexEntry] = []
     var end: RequestFailure??
     for _ in 0..<2_000 where end == nil {
-      for action in actions {
-        switch action {
+      while !actions.isEmpty {
+        switch actions.removeFirst() {
         case .ask(let question): open.append(question)
-        case .deliver(let entries): told += entries
+        case .deliver(let entries):
+          told += entries
+          coordinator.taken(into: &actions)
         case .finished(let failure): end = .some(failure)
         }
       }
-      actions = []
       if random.chance(0.1) {
         if random.chance(0.6) {
           fixture.setDown(random.chance(0.7) ? [random.below(5)] : [])

@@ -5,7 +5,8 @@ public import KVModel
 ///
 /// Every vnode tells its hits in order, page by page, so that only a page of each is held, and a query
 /// with a limit ends as soon as it is reached. What a vnode that is lost, refuses, stays silent or no
-/// longer owns its partition has not told, other replicas tell.
+/// longer owns its partition has not told, other replicas tell. While the client takes nothing, nothing is
+/// asked.
 ///
 /// **Invariants**: 1. there is exactly one `finished`; 2. hits are delivered in order, each once;
 /// 3. an answer counts only for the question that it was given to, and once.
@@ -43,6 +44,8 @@ public struct IndexCoordinator: Sendable {
 
   /// The hits held of all vnodes together, at most, while none is replaced.
   private static let heldLimit = 100_000
+  /// The most deliveries that wait to be taken before no more is told or asked.
+  public static let deliveryLimit = 4
   /// The most hits handed on at once.
   private static let batchLimit = 1000
 
@@ -54,6 +57,7 @@ public struct IndexCoordinator: Sendable {
   private var left: Int
   private var sources: [Source]
   private var nextNumber: UInt32 = 0
+  private var untaken = 0
   private var isFinished = false
 
   /// A query over the vnodes of `plan`, for keys with `n` replicas, for at most `limit` hits that
@@ -98,6 +102,13 @@ public struct IndexCoordinator: Sendable {
     advance(into: &actions)
   }
 
+  /// The client has taken one delivery.
+  public mutating func taken(into actions: inout [Action]) {
+    guard !isFinished else { return }
+    untaken = max(0, untaken - 1)
+    advance(into: &actions)
+  }
+
   /// Gives up waiting for the answer to a question, and asks another replica.
   public mutating func overdue(
     _ number: UInt32, in view: ClusterView, into actions: inout [Action]
@@ -135,21 +146,24 @@ public struct IndexCoordinator: Sendable {
   private mutating func advance(into actions: inout [Action]) {
     sources.removeAll { $0.open == nil && $0.next == nil }
     var batch: [IndexEntry] = []
-    while left > 0 {
+    while left > 0, untaken < Self.deliveryLimit {
       let isWaiting = askMore(into: &actions)
       if isWaiting { break }
       guard let best = firstSource, let entry = sources[best].next else { break }
       sources[best].position += 1
       left -= 1
       batch.append(entry)
-      if batch.count == Self.batchLimit {
-        actions.append(.deliver(batch))
-        batch = []
-      }
+      if batch.count == Self.batchLimit { deliver(&batch, into: &actions) }
     }
-    if !batch.isEmpty { actions.append(.deliver(batch)) }
+    if !batch.isEmpty { deliver(&batch, into: &actions) }
     let isTold = sources.allSatisfy { $0.open == nil && $0.next == nil }
     if left == 0 || isTold { finish(nil, into: &actions) }
+  }
+
+  private mutating func deliver(_ batch: inout [IndexEntry], into actions: inout [Action]) {
+    untaken += 1
+    actions.append(.deliver(batch))
+    batch = []
   }
 
   /// Asks every vnode that has more and of which nothing is left; true when an answer is awaited.
