@@ -22,6 +22,8 @@ enum Deadline: Hashable {
   case listPage(OperationID)
   /// An index query's end is due.
   case index(OperationID)
+  /// A page of an index query is due.
+  case indexPage(OperationID)
   /// A change of bucket properties is due.
   case properties(OperationID)
   /// A round on a register, its successor or the client's answer is due.

@@ -76,9 +76,10 @@ struct ForwardOperation {
   var deadline: Instant
 }
 
-/// A question of a listing that a vnode has not answered.
-struct ListPage {
-  var listing: OperationID
+/// A question of a listing or of an index query that a vnode has not answered.
+struct CoverPage {
+  /// The listing or query.
+  var asker: OperationID
   var number: UInt32
   var target: Address
 }

@@ -21,7 +21,7 @@ extension Shard {
     let operation = newOperation()
     var pending = IndexOperation(
       request: id,
-      coordinator: IndexCoordinator(query: query, plan: plan, after: after, limit: limit))
+      coordinator: IndexCoordinator(query: query, plan: plan, n: n, after: after, limit: limit))
     let wanted = timeout ?? .zero
     deadlines.add(
       .index(operation), at: now.instant + (wanted > .zero ? wanted : Self.queryTimeout))
@@ -31,11 +31,33 @@ extension Shard {
   }
 
   mutating func takeIndexReply(_ reply: IndexReply, from: Address) {
-    guard var pending = queries.removeValue(forKey: reply.operation) else { return }
+    guard let page = queryPages.removeValue(forKey: reply.operation), page.target == from,
+      var pending = queries.removeValue(forKey: page.asker)
+    else { return }
     var actions: [IndexCoordinator.Action] = []
-    pending.coordinator.receive(
-      reply.result, partition: reply.partition, node: from.node, into: &actions)
-    perform(actions, reply.operation, pending)
+    if case .failure = reply.result { probe("query taken over after a refusal") }
+    pending.coordinator.receive(reply.result, to: page.number, in: view, into: &actions)
+    perform(actions, page.asker, pending)
+  }
+
+  mutating func takenQuery(_ id: RequestID) {
+    guard let operation = queries.keys.sorted().first(where: { queries[$0]?.request == id }),
+      var pending = queries.removeValue(forKey: operation)
+    else { return }
+    var actions: [IndexCoordinator.Action] = []
+    pending.coordinator.taken(into: &actions)
+    perform(actions, operation, pending)
+  }
+
+  /// A vnode stays silent: its answer or the question got lost, or it is stuck.
+  mutating func indexPageDue(_ operation: OperationID) {
+    guard let page = queryPages.removeValue(forKey: operation),
+      var pending = queries.removeValue(forKey: page.asker)
+    else { return }
+    probe("query taken over after silence")
+    var actions: [IndexCoordinator.Action] = []
+    pending.coordinator.overdue(page.number, in: view, into: &actions)
+    perform(actions, page.asker, pending)
   }
 
   mutating func indexDue(_ operation: OperationID) {
@@ -57,6 +79,13 @@ extension Shard {
   mutating func cancelQueries(of id: RequestID) {
     for operation in queries.keys.sorted() where queries[operation]?.request == id {
       queries[operation] = nil
+      dropQueryPages(of: operation)
+    }
+  }
+
+  private mutating func dropQueryPages(of query: OperationID) {
+    for page in queryPages.keys.sorted() where queryPages[page]?.asker == query {
+      queryPages[page] = nil
     }
   }
 
@@ -66,13 +95,7 @@ extension Shard {
     var isFinished = false
     for action in actions {
       switch action {
-      case .ask(let part, let after):
-        guard let target = view.address(of: part.partition, on: part.node) else { continue }
-        let request = IndexRequest(
-          operation: operation, partition: part.partition, firstPartitions: part.firstPartitions,
-          query: pending.coordinator.query, after: after,
-          limit: pending.coordinator.pageLimit)
-        send(.index(request), to: target)
+      case .ask(let question): ask(question, operation, pending.coordinator)
       case .deliver(let entries):
         outbox.append(.reply(pending.request, .entries(entries, done: false), isFinal: false))
       case .finished(let failure):
@@ -80,14 +103,39 @@ extension Shard {
         reply(pending.request, failure.map { .failure($0) } ?? .entries([], done: true))
       }
     }
-    if !isFinished { queries[operation] = pending }
+    if isFinished { dropQueryPages(of: operation) } else { queries[operation] = pending }
   }
 
+  private mutating func ask(
+    _ question: IndexCoordinator.Question, _ asker: OperationID,
+    _ coordinator: IndexCoordinator
+  ) {
+    let part = question.part
+    guard let target = view.address(of: part.partition, on: part.node) else { return }
+    let operation = newOperation()
+    queryPages[operation] = CoverPage(asker: asker, number: question.number, target: target)
+    deadlines.add(.indexPage(operation), at: now.instant + configuration.listPageTimeout)
+    let request = IndexRequest(
+      operation: operation, partition: part.partition, firstPartitions: part.firstPartitions,
+      query: coordinator.query, after: question.after,
+      limit: min(coordinator.pageLimit, configuration.listPageLimit))
+    send(.index(request), to: target)
+  }
+
+  /// Answers for as long as the partition is this node's, for the reasons that hold for listings.
   mutating func serveIndex(_ request: IndexRequest, from: Address) {
-    guard runs(request.partition), let vnodes else { return }
-    let reply = IndexReply(
+    guard runs(request.partition), let vnodes, phase == .serving || phase == .stopping else {
+      return
+    }
+    var reply = IndexReply(
       operation: request.operation, partition: request.partition,
-      result: vnodes.index(request, ringSize: view.ring.size))
+      result: .failure(.insufficientVnodes(need: 1, got: 0)))
+    let isOwner = view.ring.owner(of: request.partition) == address.node
+    if isOwner, view.member(from.node) != nil {
+      reply.result = vnodes.index(request, ringSize: view.ring.size)
+    } else {
+      probe("query refused by a former owner")
+    }
     send(.indexReply(reply), to: from)
   }
 

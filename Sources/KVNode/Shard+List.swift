@@ -39,27 +39,28 @@ extension Shard {
 
   mutating func takeListReply(_ reply: ListReply, from: Address) {
     guard let page = listPages.removeValue(forKey: reply.operation), page.target == from,
-      var list = listings.removeValue(forKey: page.listing)
+      var list = listings.removeValue(forKey: page.asker)
     else { return }
     var actions: [ListCoordinator.Action] = []
     if case .failure = reply.result { probe("listing taken over after a refusal") }
     list.coordinator.receive(reply.result, to: page.number, in: view, into: &actions)
-    perform(actions, page.listing, list)
+    perform(actions, page.asker, list)
   }
 
   /// A vnode stays silent: its answer or the question got lost, or it is stuck.
   mutating func listPageDue(_ operation: OperationID) {
     guard let page = listPages.removeValue(forKey: operation),
-      var list = listings.removeValue(forKey: page.listing)
+      var list = listings.removeValue(forKey: page.asker)
     else { return }
     probe("listing taken over after silence")
     var actions: [ListCoordinator.Action] = []
     list.coordinator.overdue(page.number, in: view, into: &actions)
-    perform(actions, page.listing, list)
+    perform(actions, page.asker, list)
   }
 
-  /// The client has room for another part of its listing.
+  /// The client has room for another part of its listing or query.
   mutating func taken(_ id: RequestID) {
+    takenQuery(id)
     guard let operation = listings.keys.sorted().first(where: { listings[$0]?.request == id }),
       var list = listings.removeValue(forKey: operation)
     else { return }
@@ -100,7 +101,7 @@ extension Shard {
       }
     }
     guard isFinished else { return listings[operation] = list }
-    for page in listPages.keys.sorted() where listPages[page]?.listing == operation {
+    for page in listPages.keys.sorted() where listPages[page]?.asker == operation {
       listPages[page] = nil
     }
   }
@@ -111,7 +112,7 @@ extension Shard {
     let part = question.part
     guard let target = view.address(of: part.partition, on: part.node) else { return }
     let operation = newOperation()
-    listPages[operation] = ListPage(listing: listing, number: question.number, target: target)
+    listPages[operation] = CoverPage(asker: listing, number: question.number, target: target)
     deadlines.add(.listPage(operation), at: now.instant + configuration.listPageTimeout)
     let request = ListRequest(
       operation: operation, partition: part.partition, scope: scope,

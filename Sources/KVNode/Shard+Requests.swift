@@ -61,7 +61,7 @@ extension Shard {
     }
     for operation in listings.keys.sorted() where listings[operation]?.request == id {
       listings[operation] = nil
-      for page in listPages.keys.sorted() where listPages[page]?.listing == operation {
+      for page in listPages.keys.sorted() where listPages[page]?.asker == operation {
         listPages[page] = nil
       }
     }

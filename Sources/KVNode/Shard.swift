@@ -71,10 +71,11 @@ public struct Shard {
   var puts: [OperationID: PutOperation] = [:]
   var forwards: [OperationID: ForwardOperation] = [:]
   var listings: [OperationID: ListOperation] = [:]
-  var listPages: [OperationID: ListPage] = [:]
+  var listPages: [OperationID: CoverPage] = [:]
   /// What hedged reads may still spend; see ``hedgeDue(_:)``.
   var hedgeCredit = 100
   var queries: [OperationID: IndexOperation] = [:]
+  var queryPages: [OperationID: CoverPage] = [:]
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -251,6 +252,7 @@ public struct Shard {
       case .listing(let operation): listingDue(operation)
       case .listPage(let operation): listPageDue(operation)
       case .index(let operation): indexDue(operation)
+      case .indexPage(let operation): indexPageDue(operation)
       case .properties(let operation): propertiesDue(operation)
       case .consensus(let operation): consensusDue(operation)
       case .consensusQueue(let key): consensusQueueDue(key)
@@ -315,7 +317,8 @@ extension Shard {
 
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + listPages.count + queries.count
-      + propertyChanges.count + handoffs.active.count * handoffs.limits.windowCount + reaps.count
+      + queryPages.count + propertyChanges.count + handoffs.active.count
+      * handoffs.limits.windowCount + reaps.count
       + entropy.exchanges.count + entropy.folds.count + consensus.proposals.count
   }
 
@@ -329,6 +332,7 @@ extension Shard {
     case .listing(let operation): listings[operation] != nil
     case .listPage(let operation): listPages[operation] != nil
     case .index(let operation): queries[operation] != nil
+    case .indexPage(let operation): queryPages[operation] != nil
     case .properties(let operation): propertyChanges[operation] != nil
     case .consensus(let operation): consensus.proposals[operation] != nil
     case .consensusQueue(let key): consensus.waiting[key] != nil

@@ -29,7 +29,7 @@ public struct ShardConfiguration: Sendable {
   public var objectByteWarning = 5 << 20
   /// An object of more siblings than this is logged.
   public var siblingWarning = 25
-  /// The most names on one page of a listing.
+  /// The most names on one page of a listing, or hits on one of an index query.
   public var listPageLimit = 1000
   /// How long a vnode may take for a page before another replica is asked.
   public var listPageTimeout: Duration = .seconds(10)

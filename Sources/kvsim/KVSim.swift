@@ -14,11 +14,13 @@ struct KVSim: ParsableCommand {
       kvsim run --seeds 1..20 --check-determinism
       kvsim probes --seeds 1..500              how many runs took each rare path, and which none did
       kvsim shrink --seed 42                   the smallest run that fails the same check
+      kvsim releases --rounds 10000            clients that race for one prescription after the other
 
       Docs/Simulation.md says what is simulated and how to read a failure.
       """,
     subcommands: [
-      Run.self, Probes.self, Shrink.self, GossipCommand.self, EntropyCommand.self, Worker.self,
+      Run.self, Probes.self, Shrink.self, ReleasesCommand.self, GossipCommand.self,
+      EntropyCommand.self, Worker.self,
     ])
 }
 
@@ -36,6 +38,8 @@ struct RunOptions: ParsableArguments {
   var clients: Int?
   @Option(help: "The keys of the bucket that keeps siblings.")
   var keys: Int?
+  @Option(help: "The rounds of the workload releases.")
+  var rounds: Int?
   @Option(help: "The kinds of faults, with commas, or 'none'.")
   var faults: NameList<FaultKind>?
   @Option(help: "The rare paths turned on, with commas, or 'none'.")
@@ -51,6 +55,7 @@ struct RunOptions: ParsableArguments {
     options.keys = keys
     options.faults = faults?.values
     options.rarePaths = rare?.values
+    if let rounds { options.rounds = rounds }
     return options
   }
 
@@ -77,7 +82,7 @@ struct RunOptions: ParsableArguments {
     if let workload { result += ["--workload", workload.description] }
     let numbers = [
       ("--time", time), ("--steps", steps), ("--nodes", nodes), ("--clients", clients),
-      ("--keys", keys),
+      ("--keys", keys), ("--rounds", rounds),
     ]
     for case (let name, let number?) in numbers { result += [name, String(number)] }
     if let faults { result += ["--faults", faults.description] }
@@ -86,8 +91,8 @@ struct RunOptions: ParsableArguments {
   }
 
   func validate() throws {
-    guard [time, steps, clients, keys].allSatisfy({ ($0 ?? 1) > 0 }) else {
-      throw ValidationError("--time, --steps, --clients and --keys must be positive.")
+    guard [time, steps, clients, keys, rounds].allSatisfy({ ($0 ?? 1) > 0 }) else {
+      throw ValidationError("--time, --steps, --clients, --keys and --rounds must be positive.")
     }
     guard (1...50).contains(nodes ?? 1) else {
       throw ValidationError("--nodes must be 1 to 50.")

@@ -181,8 +181,8 @@ final class Load: Sendable {
   }
 }
 
-/// Hands out the keys, each to one task.
-private final class KeyCounter: Sendable {
+/// Hands out keys, each to one task.
+final class KeyCounter: Sendable {
   private let next = Atomic(0)
 
   func take(below limit: Int) -> Int? {

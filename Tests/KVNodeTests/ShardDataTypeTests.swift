@@ -163,6 +163,33 @@ import Testing
     #expect(try entries(query(0, 100), cluster, at: 0) == Array(0..<40))
   }
 
+  @Test(arguments: [true, false])
+  func `a vnode that is lost in the middle of a query is stood in for`(isNoticed: Bool) throws {
+    let cluster = TestCluster()
+    cluster.view.properties = [cluster.siblingsBucket("s")]
+    cluster.configure = {
+      $0.listPageLimit = 4
+      $0.listPageTimeout = .milliseconds(300)
+    }
+    try cluster.start()
+    for number in 0..<60 { try store(number, cluster, index: number) }
+    try cluster.run(milliseconds: 1_000)
+    let id = cluster.submit(
+      .index(query(0, 100), after: nil, limit: nil, timeout: nil), at: 0)
+    // Some pages are told, then nothing comes from the node any more.
+    try cluster.run(milliseconds: 1_000) { cluster.replies[id] != nil }
+    #expect(cluster.finals[id] != 1)
+    cluster.isolated = [cluster.node(2)]
+    if isNoticed { cluster.setDown([2]) }
+    try cluster.run(milliseconds: 10_000) { cluster.finals[id] == 1 }
+    let told = (cluster.replies[id] ?? []).flatMap { reply -> [IndexEntry] in
+      if case .entries(let entries, _) = reply { entries } else { [] }
+    }
+    #expect(told.map(\.key) == (0..<60).map { Bytes("k\($0)".utf8) })
+    #expect(cluster.replies[id]?.last == .entries([], done: true))
+    if !isNoticed { #expect(cluster.probes["query taken over after silence", default: 0] > 0) }
+  }
+
   @Test func `the vnodes of a key are told in order`() throws {
     let cluster = try cluster()
     guard case .preferenceList(let vnodes) = try cluster.ask(.preferenceList(key), at: 0) else {

@@ -92,6 +92,12 @@ import Testing
     Story(
       seed: 6238, workload: .mixed,
       testDescription: "a change of properties left the cluster with the node that acknowledged it"),
+    Story(
+      seed: 43, workload: .types,
+      testDescription: "a removal was forgotten that came before what it removes"),
+    Story(
+      seed: 1848, workload: .indexes,
+      testDescription: "the simulator demanded a write while a hasty detector was in error"),
   ]
 
   @Test(arguments: stories)

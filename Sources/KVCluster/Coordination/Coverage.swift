@@ -24,33 +24,23 @@ public struct Coverage: Sendable {
     public var cursor: ObjectKey?
   }
 
-  fileprivate struct Open: Sendable {
-    var part: CoveragePlan.Part
-    var cursor: ObjectKey?
-    /// Vnodes that could not tell the part.
-    var avoided: [CoveragePlan.Vnode] = []
-    var replacements = 0
-  }
-
   private struct Asked: Sendable {
     var number: UInt32
-    var open: Open
+    var open: OpenPart<ObjectKey>
   }
 
   /// The most vnodes asked at once.
   public static let window = 4
-  /// How often a part may change its vnode without a page from any.
-  public static let replacementLimit = 8
 
   private let n: Int
-  private var waiting: [Open]
+  private var waiting: [OpenPart<ObjectKey>]
   private var asked: [Asked] = []
   private var nextNumber: UInt32 = 0
 
   /// A cover by `plan` of keys with `n` replicas.
   public init(plan: CoveragePlan, n: Int) {
     self.n = n
-    waiting = plan.parts.reversed().map { Open(part: $0) }
+    waiting = plan.parts.reversed().map { OpenPart($0) }
   }
 
   /// True when every part has been told to its end.
@@ -75,9 +65,7 @@ public struct Coverage: Sendable {
     guard let index = asked.firstIndex(where: { $0.number == number }) else { return false }
     var open = asked.remove(at: index).open
     if let cursor {
-      open.cursor = cursor
-      open.avoided = []
-      open.replacements = 0
+      open.advance(to: cursor)
       waiting.append(open)
     }
     return true
@@ -103,28 +91,9 @@ public struct Coverage: Sendable {
     return true
   }
 
-  private mutating func replace(_ open: Open, in view: ClusterView) -> Bool {
-    guard open.replacements < Self.replacementLimit else { return false }
-    let vnode = CoveragePlan.Vnode(partition: open.part.partition, node: open.part.node)
-    let avoided = open.avoided + [vnode]
-    var parts = CoveragePlan.parts(instead: open.part, avoiding: avoided, n: n, in: view)
-    // When every replica has been tried they are tried again: some may only have been slow.
-    let isSecondTry = parts == nil
-    if isSecondTry { parts = CoveragePlan.parts(instead: open.part, avoiding: [], n: n, in: view) }
-    guard let parts else { return false }
-    for part in parts.reversed() {
-      waiting.append(
-        Open(
-          part: part, cursor: open.cursor, avoided: isSecondTry ? [] : avoided,
-          replacements: open.replacements + 1))
-    }
+  private mutating func replace(_ open: OpenPart<ObjectKey>, in view: ClusterView) -> Bool {
+    guard let parts = open.replaced(n: n, in: view) else { return false }
+    waiting += parts.reversed()
     return true
-  }
-}
-
-extension Coverage.Open {
-  fileprivate func isAtHome(in view: ClusterView) -> Bool {
-    part.partition.index < view.ring.size && view.isAvailable(part.node)
-      && view.ring.owner(of: part.partition) == part.node
   }
 }

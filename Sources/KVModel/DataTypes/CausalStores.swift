@@ -154,6 +154,13 @@ struct ElementStore: CausalStore {
     }
   }
 
+  /// Drops what `seen` says was seen of the element.
+  mutating func forget(_ element: Bytes, _ seen: VersionVector) {
+    guard let index = position(of: element) else { return }
+    entries[index].dots.forget(seen)
+    if entries[index].dots.isEmpty { entries.remove(at: index) }
+  }
+
   private func position(of element: Bytes) -> Int? {
     var low = 0
     var high = entries.count

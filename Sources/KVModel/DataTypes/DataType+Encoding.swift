@@ -3,7 +3,7 @@ public import KVBase
 /// The stored form of a data type, which is the value of an object's content.
 ///
 /// ```
-/// u8     format version (1)
+/// u8     format version: 1, or 2 with deferred removals
 /// u8     kind: 1 counter, 2 set, 3 map, 4 hll, 5 gset
 /// clock  version vector
 /// ...    counter   varint count; for each actor: dot, u128 amount (two's complement)
@@ -13,19 +13,22 @@ public import KVBase
 ///        flag      dots
 ///        hll       u8 precision, u8 form: 0 the registers, 1 a list of u16 index and u8 rank
 ///        gset      varint count; elements
+/// ...    in version 2: varint count; deferred removals, at least one
 /// ```
 ///
 /// Lists are sorted and without repetition; anything else is refused.
 ///
 /// **On disk**: Docs/Formats.md.
 extension DataType {
-  /// The version written; readers refuse any other.
+  /// The version of values without deferred removals.
   public static let formatVersion: UInt8 = 1
+  /// The version of values with deferred removals.
+  public static let deferringVersion: UInt8 = 2
 
   /// The value as bytes.
   public func encoded() -> Bytes {
     var writer = ByteWriter()
-    writer.write(Self.formatVersion)
+    writer.write(deferred.isEmpty ? Self.formatVersion : Self.deferringVersion)
     writer.write(kind.tag)
     clock.encode(into: &writer)
     switch store {
@@ -35,14 +38,16 @@ extension DataType {
     case .hll(let store): store.encode(into: &writer)
     case .gset(let elements): writer.write(list: elements) { $0.write($1) }
     }
+    if !deferred.isEmpty { writer.write(list: deferred) { $1.encode(into: &$0) } }
     return writer.bytes
   }
 
   /// Reads back ``encoded()``; anything else is refused.
   public init(encoded bytes: Bytes) throws(DecodingFailure) {
     var reader = ByteReader(bytes)
-    guard try reader.readByte() == Self.formatVersion else {
-      throw DecodingFailure(expected: "data type format \(Self.formatVersion)", offset: 0)
+    let version = try reader.readByte()
+    guard version == Self.formatVersion || version == Self.deferringVersion else {
+      throw DecodingFailure(expected: "data type format 1 or 2", offset: 0)
     }
     let tag = try reader.readByte()
     guard let kind = DataTypeKind.allCases.first(where: { $0.tag == tag }) else {
@@ -60,8 +65,12 @@ extension DataType {
       try reader.expectSorted(elements) { $0.lexicographicallyPrecedes($1) }
       store = .gset(elements)
     }
+    let deferred =
+      version == Self.deferringVersion
+      ? try Self.deferred(decoding: &reader, kind: kind, clock: clock) : []
     try reader.expectEnd()
     self.init(clock: clock, store: store)
+    self.deferred = deferred
     guard isSound else { throw reader.failure(expected: "a clock that contains every dot") }
   }
 }

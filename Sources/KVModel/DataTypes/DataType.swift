@@ -8,7 +8,7 @@ public import KVBase
 /// writes.
 ///
 /// **Invariants**: 1. the clock contains every dot of the value; 2. joining is commutative, associative and
-/// idempotent.
+/// idempotent; 3. every deferred removal has seen an event that the clock does not contain.
 public struct DataType: Hashable, Sendable {
   enum Store: Hashable, Sendable {
     case counter(CounterStore)
@@ -21,6 +21,8 @@ public struct DataType: Hashable, Sendable {
   /// Every event the value has seen; what clients get as the context.
   public internal(set) var clock: VersionVector
   var store: Store
+  /// Removals by clients who had seen more than this value has.
+  var deferred: [DeferredRemoval] = []
 
   /// The value before any change.
   public init(_ kind: DataTypeKind, precision: UInt8 = HyperLogLog.defaultPrecision) {
@@ -63,12 +65,16 @@ public struct DataType: Hashable, Sendable {
     case (.gset(let a), .gset(let b)): joined = .gset(Self.union(a, b))
     default: return nil
     }
-    return DataType(clock: clock.merging(other.clock), store: joined)
+    var result = DataType(clock: clock.merging(other.clock), store: joined)
+    result.deferred = Self.union(deferred, other.deferred)
+    result.settleRemovals()
+    return result
   }
 
   /// Makes a change as the event `dot`.
   ///
-  /// Removals concern what `update.context` has seen, or without one whatever is there.
+  /// Removals concern what `update.context` has seen, also what has not come here yet, or without a
+  /// context whatever is there.
   ///
   /// - Precondition: the event is new.
   public mutating func apply(
@@ -93,6 +99,7 @@ public struct DataType: Hashable, Sendable {
     case (.gset(let elements), .gset(let adds)): store = .gset(Self.union(elements, adds))
     default: throw .mismatch(stored: kind.rawValue)
     }
+    deferRemovals(of: update, as: dot)
     clock.include(dot)
   }
 

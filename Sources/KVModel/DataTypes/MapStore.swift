@@ -137,6 +137,18 @@ struct MapStore: CausalStore {
     if entries[index].isGone { entries.remove(at: index) }
   }
 
+  /// Makes a removal whose path goes on here with its field at `depth`.
+  mutating func forget(_ removal: DeferredRemoval, depth: Int) {
+    guard depth < removal.path.count,
+      let index = entries.firstIndex(where: { $0.field == removal.path[depth] })
+    else { return }
+    if depth == removal.path.count - 1, removal.target == .field {
+      entries[index].presence.forget(removal.seen)
+    }
+    entries[index].value.forget(removal, depth: depth + 1)
+    if entries[index].isGone { entries.remove(at: index) }
+  }
+
   /// Where the field is, made when there is none.
   private mutating func place(of field: MapField) -> Int {
     let index = entries.firstIndex { !($0.field < field) } ?? entries.count

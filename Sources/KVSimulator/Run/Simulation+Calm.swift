@@ -54,9 +54,11 @@ extension Simulation {
     try waitForAgreement(upTo: 60 * Self.second)
     try waitForReaping(upTo: 180 * Self.second)
     var present: [Bytes] = []
+    var objects: [KVObject] = []
     for key in history.keys.indices {
       let object = try finalObject(of: key)
       try history.checkFinal(object, key: key)
+      objects.append(object)
       let name = history.keys[key].name
       if name.bucket == Self.siblingsBucket, !object.isEmpty {
         // Tombstones that are kept are listed too.
@@ -65,6 +67,8 @@ extension Simulation {
     }
     try checkRegisters()
     try checkListing(present)
+    try checkIndexes(objects)
+    try checkTypes()
     try checkProperties()
     try dropSettledKeys()
   }
@@ -121,7 +125,7 @@ extension Simulation {
     options.w = .all
     options.pw = .all
     options.timeout = Self.calmTimeout
-    let content = Content(value: WrittenValue.bytes(number, byteCount: 16))
+    let content = content(number, byteCount: 16)
     let name = history.keys[key].name
     let done = try ask(.put(name, context: VersionVector(), content, options), .put(number))
     if case .tooLarge = done.failure, settings.shard.siblingLimit < 10 { return }

@@ -6,6 +6,7 @@ import KVNode
 extension Simulation {
   /// A client sends its next request, unless the doors are closed.
   mutating func sendNext(_ client: Int) {
+    if workload == .releases { return sendRelease(client) }
     guard isOpen, requestCount < options.requestLimit else { return }
     guard let place = somePlace(&clients[client].random) else {
       planNext(client)
@@ -15,7 +16,8 @@ extension Simulation {
     let key = clients[client].random.below(hotKeyCount)
     let mix = workload.mix
     let weights = [
-      mix.gets, mix.puts, mix.updates, mix.deletes, mix.properties, mix.listings,
+      mix.gets, mix.puts, mix.updates, mix.deletes, mix.properties, mix.listings, mix.queries,
+      mix.types,
     ]
     var choice = clients[client].random.below(weights.reduce(0, +))
     let kind = weights.firstIndex { weight in
@@ -28,7 +30,9 @@ extension Simulation {
     case 2: sendGet(client, key, .update, to: place)
     case 3: sendDelete(client, key, to: place)
     case 4: sendProperties(client, to: place)
-    default: sendListing(client, to: place)
+    case 5: sendListing(client, to: place)
+    case 6: sendQuery(client, to: place)
+    default: sendTypeRequest(client, to: place)
     }
   }
 
@@ -41,6 +45,7 @@ extension Simulation {
   }
 
   private mutating func planNext(_ client: Int) {
+    if workload == .releases { return continueRelease(client) }
     let pause =
       workload == .conditional
       ? conditionalPause(&clients[client].random)
@@ -93,7 +98,7 @@ extension Simulation {
       History.Write(
         key: key, isDelete: false, seen: held?.covered ?? WriteSet(), readsBefore: false,
         byteCount: byteCount, primaryCount: primaryCount, start: world.time))
-    let content = Content(value: WrittenValue.bytes(number, byteCount: byteCount))
+    let content = content(number, byteCount: byteCount)
     submit(
       .put(
         history.keys[key].name, context: held?.context ?? VersionVector(), content, options),
@@ -209,6 +214,8 @@ extension Simulation {
       return true
     case (.register(let number), _):
       guard isFinal, try takeRegister(number, reply, request.client) else { return false }
+    case (.verdict(let number), _):
+      guard isFinal, try takeVerdict(number, reply) else { return false }
     case (.put(let number), .stored(let object)):
       history.end(number, .acknowledged, at: world.time)
       if !object.isEmpty { try takeBody(object, number, request.client) }
@@ -225,6 +232,14 @@ extension Simulation {
       request.names += names
       guard isFinal else { return true }
       if !hasMoved { try checkSettled(request.names) }
+    case (.typeChange(let number), _):
+      guard isFinal, takeTypeChange(number, reply) else { return false }
+    case (.typeRead(let key), .object(let object)): try takeType(object, key, request.client)
+    case (.query(let query), .entries(let entries, let done)):
+      guard done == isFinal else { return false }
+      request.entries += entries
+      guard isFinal else { return true }
+      if request.client != nil { try checkHits(request.entries, of: query) }
     case (.settling, .stored), (.settling, .propertiesStored), (.settling, .object): break
     case (.readProperties, .properties), (.readProperties, .propertiesStored): break
     case (.changeProperties(let number), .propertiesStored):
@@ -274,7 +289,7 @@ extension Simulation {
   }
 
   /// True when the failure says that nothing was done.
-  private static func isRefusal(_ failure: RequestFailure) -> Bool {
+  static func isRefusal(_ failure: RequestFailure) -> Bool {
     switch failure {
     case .overload, .nValViolation, .quorumViolation, .matchFound, .modified, .notFound, .failed,
       .unknownBucketType, .tooLarge:
@@ -305,7 +320,13 @@ extension Simulation {
     switch request.kind {
     case .put(let number), .delete(let number): history.end(number, .unknown, at: world.time)
     case .register(let number): registers.end(number, .unknown, at: world.time)
-    case .get, .listing, .settling, .settledListing, .readProperties, .changeProperties: break
+    case .typeChange(let number): types.end(number, .unknown)
+    case .verdict(let number):
+      registers.end(number, .unknown, at: world.time)
+      world.plan(.verdict, after: Self.second / 10)
+    case .get, .listing, .query, .typeRead, .settling, .settledListing, .readProperties,
+      .changeProperties:
+      break
     }
     if let client = request.client { planNext(client) }
   }

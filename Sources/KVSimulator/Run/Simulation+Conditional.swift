@@ -29,7 +29,7 @@ extension Simulation {
       && !(workload == .conditional && settings.faults.kinds.contains(.lostDisk))
   }
 
-  private static func registerName(_ key: Int) -> ObjectKey {
+  static func registerName(_ key: Int) -> ObjectKey {
     ObjectKey(bucket: strongBucket, key: Bytes("r\(key)".utf8))
   }
 
@@ -78,7 +78,7 @@ extension Simulation {
     }
   }
 
-  private mutating func sendRegister(
+  mutating func sendRegister(
     _ kind: RegisterHistory.Kind, _ key: Int, _ client: Int, _ context: VersionVector?,
     to place: ShardPlace
   ) {
@@ -99,6 +99,7 @@ extension Simulation {
     var put = PutOptions()
     put.timeout = timeout
     put.returnBody = random.chance(0.3)
+    let isReleased = workload == .releases
     let content = Content(value: WrittenValue.bytes(number, byteCount: 16))
     switch kind {
     case .read:
@@ -106,10 +107,10 @@ extension Simulation {
       options.timeout = timeout
       return .get(name, options)
     case .create:
-      put.ifNoneMatch = random.chance(0.7)
+      put.ifNoneMatch = random.chance(0.7) || isReleased
       return .put(name, context: VersionVector(), content, put)
     case .update:
-      put.ifNotModified = random.chance(0.7)
+      put.ifNotModified = random.chance(0.7) || isReleased
       return .put(name, context: context ?? VersionVector(), content, put)
     case .delete:
       var options = DeleteOptions()
@@ -169,6 +170,9 @@ extension Simulation {
         throw SimulationFailure(
           checker: .availability, explanation: "a get of r\(key) from a whole cluster: \(failure)")
       }
+      if case .done(let observed) = registers.operations[number - 1].outcome {
+        try checkReleased(key, observed)
+      }
       try registers.checkWinners(of: key)
       switch registers.isLinearizable(key) {
       case true?: break
@@ -213,7 +217,7 @@ extension Simulation {
 
   /// What keeps an owner of a partition from voting for it, if anything.
   func missingSeats() -> String? {
-    guard workload == .conditional else { return nil }
+    guard workload.isConsistent else { return nil }
     for node in members {
       for (index, shard) in world.nodes[node].shards.enumerated() {
         let missing = shard.shard.statistics.seatsMissing

@@ -8,13 +8,19 @@ extension Simulation {
     isOpen = true
     isStormy = true
     world.network.isFaulty = !settings.faults.kinds.isEmpty
-    for client in clients.indices {
-      world.plan(.client(client), after: UInt64(random.below(Int(settings.thinkTime))))
+    if workload != .releases {
+      for client in clients.indices {
+        world.plan(.client(client), after: UInt64(random.below(Int(settings.thinkTime))))
+      }
     }
     planFault()
     for path in settings.rarePaths { world.probes.count("sim: rare path \(path)") }
     if changesMembership { world.plan(.membership, after: Self.second) }
-    try advance(to: world.time + settings.duration)
+    if workload == .releases {
+      try raceInRounds()
+    } else {
+      try advance(to: world.time + settings.duration)
+    }
     isOpen = false
     isStormy = false
   }

@@ -46,8 +46,9 @@ extension Simulation {
     newest.allowMult = false
     var last = newest
     last.lastWriteWins = true
-    let strong = workload == .conditional ? [(Self.strongType, strongProperties)] : []
-    return strong + [
+    let strong = workload.isConsistent ? [(Self.strongType, strongProperties)] : []
+    let types = workload.mix.types > 0 ? [(Self.typesBucket, siblings)] : []
+    return strong + types + [
       (Self.settledBucket, siblings), (Self.siblingsBucket, siblings), (Self.newestBucket, newest),
       (Self.lastWriteBucket, last),
     ]

@@ -26,6 +26,8 @@ public struct Simulation {
     public var faults: [FaultKind]?
     /// The rare paths that are turned on.
     public var rarePaths: [RarePath]?
+    /// The rounds of the workload ``Workload/releases``.
+    public var rounds = 10
 
     /// A run as the seed would have it.
     public init() {}
@@ -44,6 +46,8 @@ public struct Simulation {
   var history: History
   var propertyHistory = PropertyHistory()
   var registers = RegisterHistory()
+  var releases: ReleaseRounds
+  var types = TypeHistory()
   var pending: [RequestID: PendingRequest] = [:]
   /// The simulation's own requests that have been answered and not looked at.
   var finished: [RequestID: PendingRequest] = [:]
@@ -85,6 +89,7 @@ public struct Simulation {
     world = World(settings: settings, random: &random, sink: trace)
     faultRandom = random.fork()
     history = History(keys: Self.keys(settings))
+    releases = ReleaseRounds(count: options.rounds)
     for _ in 0..<settings.clientCount { clients.append(Client(random: random.fork())) }
     self.random = random
   }
@@ -180,6 +185,7 @@ public struct Simulation {
     case .recovery(let recovery): recover(recovery)
     case .membership: try continueMembership()
     case .transferCheck(let check): world.check(check)
+    case .verdict: askForVerdict()
     case .rejoin(let node): rejoin(node)
     }
   }

@@ -34,6 +34,10 @@ public enum Checker: String, Sendable, CaseIterable {
   case singleWinner = "one winner"
   /// Listings are complete when nothing changes.
   case listing = "listings are complete"
+  /// Index queries tell what the objects say, in order.
+  case indexes = "index queries are exact"
+  /// Data types show the changes that were acknowledged, each once.
+  case types = "data types keep their changes"
   /// Nothing is left of a bucket that was dropped.
   case drop = "a dropped bucket is empty"
   /// Tombstones go once nothing stands in their way.

@@ -20,6 +20,14 @@ struct Client {
     var number: Int
   }
 
+  /// What a client has read of a set.
+  struct HeldType {
+    /// The context to send with a removal.
+    var context: VersionVector
+    /// The changes whose elements were there.
+    var changes: [Int]
+  }
+
   /// What the client will do with the answer to a read.
   enum Intent: Equatable {
     /// Only look.
@@ -36,6 +44,8 @@ struct Client {
   var held: [Int: Held] = [:]
   /// What it has read of registers, by key.
   var registers: [Int: HeldRegister] = [:]
+  /// What it has read of sets, by key.
+  var heldTypes: [Int: HeldType] = [:]
 
   init(random: SeededRandom) { self.random = random }
 

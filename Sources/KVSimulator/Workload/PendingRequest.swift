@@ -13,8 +13,16 @@ struct PendingRequest {
     case delete(Int)
     /// An operation on a register, by its number.
     case register(Int)
+    /// A read of what a race for a register has come to, by its number.
+    case verdict(Int)
     /// A listing of keys or of buckets.
     case listing(isOfKeys: Bool)
+    /// An index query.
+    case query(IndexQuery)
+    /// A change of a data type, by its number.
+    case typeChange(Int)
+    /// A read of a data type, by its key.
+    case typeRead(Int)
     /// The write of a key that is never changed afterwards.
     case settling
     /// A listing of the keys that are never changed.
@@ -35,6 +43,8 @@ struct PendingRequest {
   var start: UInt64
   /// Names listed so far.
   var names: [Bytes] = []
+  /// Hits told so far.
+  var entries: [IndexEntry] = []
   /// Why it failed, once it has.
   var failure: RequestFailure?
 }

@@ -23,10 +23,16 @@ public enum Workload: String, Sendable, CaseIterable {
   case disks
   /// Writes, and then replicas that lose or mistake what they hold, with nobody reading.
   case entropy
+  /// Writes with index entries, and index queries, while members join and leave.
+  case indexes
+  /// Counters, sets and maps changed, while members join and leave.
+  case types
   /// A little of everything.
   case mixed
   /// Many clients race for the keys of a consistent bucket.
   case conditional
+  /// All clients race to issue and to release one prescription after the other.
+  case releases
 
   /// The workload of a run that names none: each as likely as the other, but for costly ones.
   static func draw(_ random: inout SeededRandom) -> Workload {
@@ -38,7 +44,7 @@ public enum Workload: String, Sendable, CaseIterable {
   /// True when nodes join and leave during the run.
   var changesMembership: Bool {
     switch self {
-    case .membership, .handoff, .crowd, .mixed, .conditional: true
+    case .membership, .handoff, .crowd, .indexes, .types, .mixed, .conditional: true
     default: false
     }
   }
@@ -48,6 +54,12 @@ public enum Workload: String, Sendable, CaseIterable {
 
   /// True when a node may forget what it had made durable.
   var losesDisks: Bool { self == .disks || self == .conditional }
+
+  /// True when clients use what the first release does not know.
+  var needsLatest: Bool { [.conditional, .indexes, .types].contains(self) }
+
+  /// True when clients use the consistent bucket.
+  var isConsistent: Bool { self == .conditional || self == .releases }
 
   /// How often each kind of request is chosen, relative to the others.
   var mix: RequestMix {
@@ -59,7 +71,9 @@ public enum Workload: String, Sendable, CaseIterable {
     case .registers: (mix.gets, mix.puts, mix.updates) = (3, 1, 8)
     case .deletes: (mix.gets, mix.puts, mix.deletes) = (3, 6, 4)
     case .properties: (mix.gets, mix.puts, mix.properties) = (1, 2, 8)
-    case .conditional: break
+    case .conditional, .releases: break
+    case .indexes: (mix.gets, mix.puts, mix.deletes, mix.queries) = (2, 7, 1, 4)
+    case .types: (mix.gets, mix.puts, mix.types) = (1, 1, 10)
     case .listing: (mix.puts, mix.deletes, mix.listings) = (6, 1, 4)
     case .entropy: (mix.puts, mix.deletes) = (8, 2)
     case .mixed:
@@ -84,4 +98,8 @@ struct RequestMix {
   var properties = 0
   /// Buckets or keys, listed.
   var listings = 0
+  /// Index queries.
+  var queries = 0
+  /// Data types, read or changed.
+  var types = 0
 }

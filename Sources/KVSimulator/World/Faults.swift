@@ -68,6 +68,10 @@ struct FaultSettings {
     for kind in FaultKind.allCases where random.chance(kind.losesData ? 0.7 : share) {
       if workload.losesDisks || !kind.losesData { kinds.append(kind) }
     }
+    if workload == .releases {
+      let always: [FaultKind] = [.kill, .powerLoss, .partition, .clockJump]
+      kinds = FaultKind.allCases.filter { always.contains($0) || kinds.contains($0) }
+    }
     // Half of these runs keep their disks, and may change members instead.
     if workload == .conditional, interval < 2_000_000_000 || longest > 4_000_000_000 {
       kinds.removeAll(where: \.losesData)

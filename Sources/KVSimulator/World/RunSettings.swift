@@ -71,10 +71,13 @@ struct RunSettings {
     shard.entropy = EntropyTuning(workload: workload, random: &random)
     if workload == .entropy { keyCount = 10 + random.below(60) }
     if workload == .conditional { clientCount = [5, 15, 50][random.below(3)] }
+    if workload == .releases {
+      clientCount = 50
+      nVal = max(3, nVal)
+    }
     if workload == .handoff { drawHandoff(&random) }
     if workload.changesMembership {
-      // The first release knows no consensus.
-      isMixed = random.chance(0.3) && workload != .conditional
+      isMixed = random.chance(0.3) && !workload.needsLatest
       // A cluster with locations refuses the first release.
       locationCount = !isMixed && random.chance(0.4) ? 2 + random.below(2) : 0
     }

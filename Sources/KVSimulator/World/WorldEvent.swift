@@ -47,6 +47,8 @@ enum PlannedTask {
   case membership
   /// What a former owner holds is looked for at the next owner.
   case transferCheck(TransferCheck)
+  /// Who has won a race for a prescription is looked at.
+  case verdict
   /// A node that lost its disk asks to be a member again.
   case rejoin(node: Int)
 }
