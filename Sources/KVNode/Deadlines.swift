@@ -20,6 +20,8 @@ enum Deadline: Hashable {
   case listPage(OperationID)
   /// An index query's end is due.
   case index(OperationID)
+  /// The end of a key query, or of a vnode's part in one, is due.
+  case keyQuery(KeyQueryDeadline)
   /// A change of bucket properties is due.
   case properties(OperationID)
   /// A round on a register, its successor or the client's answer is due.

@@ -201,6 +201,7 @@ extension Shard {
     viewChangedForListings()
     viewChangedForConsensus()
     viewChangedForQueries()
+    viewChangedForKeyQueries()
     viewChangedForHandoffs()
   }
 
