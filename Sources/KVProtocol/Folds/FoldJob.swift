@@ -37,8 +37,10 @@ package struct FoldJob: Hashable, Sendable {
     case done
   }
 
-  /// The most objects or buckets that one answer names.
-  package static let answerLimit = 500_000
+  /// The most objects that one answer names.
+  package static let objectLimit = 200_000
+  /// The most buckets that one answer names.
+  package static let bucketLimit = 500_000
   /// The keys queued for reaping at once.
   private static let batchLimit = 500
 
@@ -90,8 +92,8 @@ package struct FoldJob: Hashable, Sendable {
     case .buckets(let names, let done):
       guard let type = types.last else { return .done }
       buckets.formUnion(names.map { BucketID(type: type, name: $0) })
-      guard buckets.count <= Self.answerLimit else {
-        return fail(.tooLarge("more than \(Self.answerLimit) buckets"))
+      guard buckets.count <= Self.bucketLimit else {
+        return fail(.tooLarge("more than \(Self.bucketLimit) buckets"))
       }
       guard done else { return .wait }
       types.removeLast()
@@ -124,8 +126,8 @@ package struct FoldJob: Hashable, Sendable {
     case .siblings, .sizes, .tombstones:
       result.count += page.found.count
       result.found += page.found
-      guard result.found.count <= Self.answerLimit else {
-        return fail(.tooLarge("more than \(Self.answerLimit) objects"))
+      guard result.found.count <= Self.objectLimit else {
+        return fail(.tooLarge("more than \(Self.objectLimit) objects"))
       }
       return nextPage()
     case .repair, .reap, .erase:

@@ -12,15 +12,13 @@ extension ClientInterface {
     var job = try job(call, resource)
     var next = FoldJob.Next.request(job.start())
     while case .request(let request) = next {
-      next = .done
-      var isAnswered = false
+      next = .wait
       for await reply in replies(request) {
-        isAnswered = true
         try call.memory.take(Self.byteCount(reply))
         next = job.receive(reply)
       }
-      // The node stops.
-      guard isAnswered else { throw .failed(.overload) }
+      // No answer, or half of one: the node stops.
+      if next == .wait { throw .failed(.overload) }
     }
     if let failure = job.failure { throw .failed(failure) }
     return ClientResponse.json(.ok, job.json)
