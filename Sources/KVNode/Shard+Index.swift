@@ -85,9 +85,13 @@ extension Shard {
 
   mutating func serveIndex(_ request: IndexRequest, from: Address) {
     guard runs(request.partition), let vnodes else { return }
+    // A former owner may lack what its successor has taken since.
+    let isOwner = view.ring.owner(of: request.partition) == address.node
     let reply = IndexReply(
       operation: request.operation, partition: request.partition,
-      result: vnodes.index(request, ringSize: view.ring.size))
+      result: isOwner
+        ? vnodes.index(request, ringSize: view.ring.size)
+        : .failure(.insufficientVnodes(need: 1, got: 0)))
     send(.indexReply(reply), to: from)
   }
 

@@ -189,6 +189,11 @@ extension Shard {
   private mutating func serve(_ begin: KeyQueryMessage.Begin, from: Address) {
     let name = scanName(begin.place, from)
     guard runs(begin.place.partition), vnodes != nil, keyQueries.scans[name] == nil else { return }
+    // A former owner may lack what its successor has taken since.
+    guard view.ring.owner(of: begin.place.partition) == address.node else {
+      let failure = RequestFailure.insufficientVnodes(need: 1, got: 0)
+      return send(.keyQuery(.step(begin.place, .failure(failure))), to: from)
+    }
     guard keyQueries.scans.count < KeyQueries.scanLimit else {
       return send(.keyQuery(.step(begin.place, .failure(.overload))), to: from)
     }

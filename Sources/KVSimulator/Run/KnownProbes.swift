@@ -64,6 +64,7 @@ public enum KnownProbes {
       "sim: listing held against settled keys",
       "sim: member marked down",
       "sim: message to an older release",
+      "sim: query held against settled keys",
       "sim: read held against a quorum",
       "sim: rejoin without data",
       "sim: release upgraded",

@@ -124,6 +124,11 @@ extension Simulation {
 
   private mutating func sendListing(_ client: Int, to place: ShardPlace) {
     if hasSettled, clients[client].random.chance(0.5) {
+      if requestCount % 2 == 0 {
+        return submit(
+          .keyQuery(Self.settledQuery, timeout: settings.shard.requestTimeout), .settledQuery,
+          client: client, timeout: nil, to: place)
+      }
       submit(
         .listKeys(Self.settledBucket, timeout: settings.shard.requestTimeout), .settledListing,
         client: client, timeout: nil, to: place)
@@ -224,7 +229,12 @@ extension Simulation {
       guard done == isFinal else { return false }
       request.names += names
       guard isFinal else { return true }
-      if !hasMoved { try checkSettled(request.names) }
+      if !hasMoved { try checkSettled(request.names, "listing") }
+    case (.settledQuery, .found(let page, let done)):
+      guard done == isFinal else { return false }
+      request.names += page.keys
+      guard isFinal else { return true }
+      if !hasMoved { try checkSettled(request.names, "query") }
     case (.settling, .stored), (.settling, .propertiesStored), (.settling, .object): break
     case (.readProperties, .properties), (.readProperties, .propertiesStored): break
     case (.changeProperties(let number), .propertiesStored):
@@ -305,7 +315,9 @@ extension Simulation {
     switch request.kind {
     case .put(let number), .delete(let number): history.end(number, .unknown, at: world.time)
     case .register(let number): registers.end(number, .unknown, at: world.time)
-    case .get, .listing, .settling, .settledListing, .readProperties, .changeProperties: break
+    case .get, .listing, .settling, .settledListing, .settledQuery, .readProperties,
+      .changeProperties:
+      break
     }
     if let client = request.client { planNext(client) }
   }
