@@ -24,6 +24,8 @@ enum Deadline: Hashable {
   case index(OperationID)
   /// A page of an index query is due.
   case indexPage(OperationID)
+  /// The end of a key query, or of a vnode's part in one, is due.
+  case keyQuery(KeyQueryDeadline)
   /// A change of bucket properties is due.
   case properties(OperationID)
   /// A round on a register, its successor or the client's answer is due.

@@ -75,6 +75,14 @@ extension LSMReplicaStore {
   public func indexEntries(
     of query: IndexQuery, in partition: PartitionID, after: IndexEntry?, limit: Int
   ) throws(ReplicaStoreFailure) -> IndexScan {
+    try present().indexEntries(of: query, in: partition, after: after, limit: limit)
+  }
+}
+
+extension LSMSnapshot {
+  func indexEntries(
+    of query: IndexQuery, in partition: PartitionID, after: IndexEntry?, limit: Int
+  ) throws(ReplicaStoreFailure) -> IndexScan {
     let prefix = KeyLayout.indexPrefix(query.bucket, query.field, partition)
     var lower = prefix + KeyLayout.escaped(query.lower, isComplete: false)
     if let after {
@@ -87,7 +95,7 @@ extension LSMReplicaStore {
     var scan = IndexScan()
     guard lower.lexicographicallyPrecedes(upper) else { return scan }
     do {
-      try store.forEach(from: lower, to: upper, .keys) { entry in
+      try snapshot.forEach(from: lower, to: upper, .keys) { entry in
         guard scan.entries.count < limit else {
           scan.isComplete = false
           return false
@@ -98,7 +106,7 @@ extension LSMReplicaStore {
         return true
       }
     } catch {
-      throw failure(error)
+      throw store.failure(error)
     }
     return scan
   }

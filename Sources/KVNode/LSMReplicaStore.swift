@@ -134,7 +134,7 @@ public final class LSMReplicaStore: ReplicaStore {
   /// The store as it is now; see ``ReplicaStore``.
   public func snapshot() throws(ReplicaStoreFailure) -> any ReplicaSnapshot { try present() }
 
-  private func present() throws(ReplicaStoreFailure) -> LSMSnapshot {
+  func present() throws(ReplicaStoreFailure) -> LSMSnapshot {
     do {
       return LSMSnapshot(try store.snapshot(), of: self)
     } catch {
@@ -200,9 +200,9 @@ extension ReplicaStoreFailure {
 
 /// A snapshot of the storage engine, read as objects.
 final class LSMSnapshot: ReplicaSnapshot {
-  private let snapshot: Snapshot
+  let snapshot: Snapshot
   /// Where damage is noted that a scan comes upon.
-  private let store: LSMReplicaStore
+  let store: LSMReplicaStore
 
   init(_ snapshot: Snapshot, of store: LSMReplicaStore) {
     self.snapshot = snapshot

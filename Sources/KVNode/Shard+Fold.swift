@@ -14,6 +14,7 @@ extension Shard {
   private static let foldLimit = 4
 
   mutating func fold(_ query: FoldQuery, _ id: RequestID) {
+    counters.folds += 1
     guard entropy.folds.count < Self.foldLimit else { return reply(id, .failure(.overload)) }
     let placement = KeyPlacement(view)
     let nVal = query.bucket.map(placement.nVal(of:)) ?? placement.nVals.first ?? 1

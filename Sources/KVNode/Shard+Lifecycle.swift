@@ -202,6 +202,7 @@ extension Shard {
     viewChangedForListings()
     viewChangedForConsensus()
     viewChangedForQueries()
+    viewChangedForKeyQueries()
     viewChangedForHandoffs()
     hastenHandOff(since: old)
   }

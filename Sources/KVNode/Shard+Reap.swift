@@ -27,7 +27,7 @@ extension Shard {
   }
 
   /// Lets the clock call when the next tombstone is due, unless it will call earlier anyway.
-  private mutating func wakeForTombstones() {
+  mutating func wakeForTombstones() {
     let due = max(reapQueue.nextDue, now.instant + .milliseconds(10))
     guard due < tombstoneWake else { return }
     tombstoneWake = due
@@ -207,6 +207,7 @@ extension Shard {
     switch message {
     case .ask(let order): serve(order, from: from)
     case .bury(let order): bury(order, from: from)
+    case .queue(let partition, let keys): queueReaps(of: keys, in: partition)
     case .vote(let vote):
       guard var reap = reaps.removeValue(forKey: vote.operation) else { return }
       var actions: [ReapRound.Action] = []

@@ -18,12 +18,15 @@ extension Shard {
     case .listKeys(let bucket, let timeout): list(.keys(bucket), timeout, id)
     case .index(let query, let after, let limit, let timeout):
       self.query(query, after: after, limit: limit, timeout, id)
+    case .keyQuery(let query, let timeout): keyQuery(query, timeout, id)
     case .preferenceList(let key): reply(id, .preferenceList(preferredVnodes(of: key)))
     case .bucketProperties(let bucket):
       reply(id, .properties(view.properties(of: bucket)))
     case .setBucketProperties(let bucket, let properties): change(bucket, properties, id)
     case .resetBucketProperties(let bucket): change(bucket, nil, id)
     case .fold(let query): fold(query, id)
+    case .reap(let keys): reap(keys, id)
+    case .bucketTypes: reply(id, .bucketTypes(view.bucketTypes))
     case .dropBucket(let bucket): drop(bucket, id)
     }
   }
@@ -67,6 +70,7 @@ extension Shard {
     }
     cancelFolds(of: id)
     cancelQueries(of: id)
+    cancelKeyQueries(of: id)
   }
 
   // MARK: Bucket properties
@@ -129,6 +133,7 @@ extension ClientRequest {
     switch self {
     case .get(let key, _), .put(let key, _, _, _), .delete(let key, _, _): key.bucket.type
     case .index(let query, _, _, _): query.bucket.type
+    case .keyQuery(let query, _): query.bucket.type
     case .preferenceList(let key): key.bucket.type
     case .listBuckets(let type, _): type
     case .listKeys(let bucket, _), .bucketProperties(let bucket),
@@ -136,6 +141,7 @@ extension ClientRequest {
       .dropBucket(let bucket):
       bucket.type
     case .fold(let query): query.bucket?.type ?? BucketID.defaultType
+    case .reap, .bucketTypes: BucketID.defaultType
     }
   }
 

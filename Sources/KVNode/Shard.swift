@@ -76,6 +76,7 @@ public struct Shard {
   var hedgeCredit = 100
   var queries: [OperationID: IndexOperation] = [:]
   var queryPages: [OperationID: CoverPage] = [:]
+  var keyQueries = KeyQueries()
   var propertyChanges: [OperationID: RequestID] = [:]
   var forwardHistory = ForwardHistory()
   /// Forwarded PUTs whose sender has not been answered yet.
@@ -185,6 +186,7 @@ public struct Shard {
     case .listReply(let reply): takeListReply(reply, from: from)
     case .index(let request): serveIndex(request, from: from)
     case .indexReply(let reply): takeIndexReply(reply, from: from)
+    case .keyQuery(let message): takeKeyQuery(message, from: from)
     case .handoff(let batch): serveHandoff(batch, from: from)
     case .handoffReceipt(let receipt): takeHandoffReceipt(receipt, from: from)
     case .handoffMessage(let message): takeHandoffMessage(message, from: from)
@@ -253,6 +255,7 @@ public struct Shard {
       case .listPage(let operation): listPageDue(operation)
       case .index(let operation): indexDue(operation)
       case .indexPage(let operation): indexPageDue(operation)
+      case .keyQuery(let deadline): keyQueryDue(deadline)
       case .properties(let operation): propertiesDue(operation)
       case .consensus(let operation): consensusDue(operation)
       case .consensusQueue(let key): consensusQueueDue(key)
@@ -317,7 +320,7 @@ extension Shard {
 
   var liveOperations: Int {
     gets.count + puts.count + forwards.count + listings.count + listPages.count + queries.count
-      + queryPages.count + propertyChanges.count + handoffs.active.count
+      + queryPages.count + keyQueries.count + propertyChanges.count + handoffs.active.count
       * handoffs.limits.windowCount + reaps.count
       + entropy.exchanges.count + entropy.folds.count + consensus.proposals.count
   }
@@ -333,6 +336,7 @@ extension Shard {
     case .listPage(let operation): listPages[operation] != nil
     case .index(let operation): queries[operation] != nil
     case .indexPage(let operation): queryPages[operation] != nil
+    case .keyQuery(let deadline): keyQueries.isLive(deadline)
     case .properties(let operation): propertyChanges[operation] != nil
     case .consensus(let operation): consensus.proposals[operation] != nil
     case .consensusQueue(let key): consensus.waiting[key] != nil
@@ -344,10 +348,18 @@ extension Shard {
     }
   }
 
+  /// Totals since the start; the present values among them are not filled in.
+  public var totals: ShardStatistics { counters }
+
   /// Totals since the start, and present values.
   public var statistics: ShardStatistics {
     var result = counters
     result.requestsActive = clients.count
+    result.getsActive = gets.count
+    result.putsActive = puts.count
+    result.listingsActive = listings.count
+    result.queriesActive = queries.count + keyQueries.operations.count
+    result.foldsActive = entropy.folds.count
     result.handoffsActive = handoffs.active.count
     result.hintsPending = pendingHints()
     result.seatsMissing = missingSeats
@@ -363,7 +375,7 @@ extension PeerMessage {
       .transferProgress, .drained, .stopNow, .handoffMessage(.limits):
       true
     case .membership, .read, .readReply, .write, .writeReply, .forward, .forwardReply, .list,
-      .listReply, .index, .indexReply, .handoff, .handoffReceipt, .handoffMessage, .reap,
+      .listReply, .index, .indexReply, .keyQuery, .handoff, .handoffReceipt, .handoffMessage, .reap,
       .consensus:
       false
     case .entropy(let message): message.isWithinNode

@@ -12,6 +12,8 @@ public struct ShardStatistics: Hashable, Sendable {
   public var hedgedReads = 0
   /// Index queries coordinated.
   public var queries = 0
+  /// Folds coordinated.
+  public var folds = 0
   /// Requests answered with a failure.
   public var failures = 0
   /// Of those, time-outs.
@@ -70,6 +72,16 @@ public struct ShardStatistics: Hashable, Sendable {
   public var limitWarnings = 0
   /// Requests under way now.
   public var requestsActive = 0
+  /// GETs under way now, also those answered that still repair.
+  public var getsActive = 0
+  /// PUTs and deletes under way now.
+  public var putsActive = 0
+  /// Listings under way now.
+  public var listingsActive = 0
+  /// Index queries under way now.
+  public var queriesActive = 0
+  /// Folds under way now.
+  public var foldsActive = 0
   /// Objects in partitions that another node owns; 0 exactly when all are drained.
   public var hintsPending = 0
   /// Partitions of this shard whose seats are not here, so that it cannot vote for them.
@@ -84,7 +96,7 @@ public struct ShardStatistics: Hashable, Sendable {
   public var rows: [(name: String, value: Int)] {
     [
       ("gets", gets), ("puts", puts), ("deletes", deletes), ("listings", listings),
-      ("index_queries", queries),
+      ("index_queries", queries), ("folds", folds),
       ("failures", failures), ("timeouts", timeouts), ("overloads", overloads),
       ("hedgedReads", hedgedReads),
       ("forwards", forwards), ("siblings", siblings), ("readRepairs", readRepairs),
@@ -100,7 +112,9 @@ public struct ShardStatistics: Hashable, Sendable {
       ("consistentFastGets", consistentFastGets), ("consistentPuts", consistentPuts),
       ("consensusRounds", consensusRounds), ("consensusRetries", consensusRetries),
       ("votes", votes), ("votesWithheld", votesWithheld), ("seatsRecovered", seatsRecovered),
-      ("requestsActive", requestsActive),
+      ("requestsActive", requestsActive), ("getsActive", getsActive),
+      ("putsActive", putsActive), ("listingsActive", listingsActive),
+      ("queriesActive", queriesActive), ("foldsActive", foldsActive),
       ("hintsPending", hintsPending), ("handoffsActive", handoffsActive),
       ("seatsMissing", seatsMissing),
     ]

@@ -45,6 +45,16 @@ package enum ClientMessageCode: UInt8, Sendable {
   case dataType = 81
   case updateDataType = 82
   case dataTypeUpdated = 83
+  case foldFindKeys = 215
+  case foldObjectStatistics = 216
+  case foldFindTombstones = 218
+  case foldRepairKeys = 219
+  case foldKeyValues = 221
+  case foldKeyCounts = 222
+  case foldListBuckets = 223
+  case foldBuckets = 224
+  case foldReapTombstones = 230
+  case foldEraseKeys = 231
   case startTLS = 255
 
   /// True for what a client may send.
@@ -53,7 +63,8 @@ package enum ClientMessageCode: UInt8, Sendable {
     case .ping, .getClientID, .setClientID, .getServerInfo, .get, .put, .delete, .listBuckets,
       .listKeys, .getBucket, .setBucket, .resetBucket, .getBucketType, .setBucketType, .index,
       .getPreferenceList, .updateCounter, .getCounter, .fetchDataType, .updateDataType,
-      .mapReduce, .foldBucket, .startTLS:
+      .mapReduce, .foldBucket, .foldFindKeys, .foldObjectStatistics, .foldFindTombstones,
+      .foldRepairKeys, .foldListBuckets, .foldReapTombstones, .foldEraseKeys, .startTLS:
       true
     default: false
     }

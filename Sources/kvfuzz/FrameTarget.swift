@@ -117,7 +117,9 @@ struct FrameTarget: FuzzTarget {
 /// A session on a connection that only counts, over a node that always knows an answer.
 private final class FuzzConnection {
   /// Answers that the Swift client does not ask for.
-  private static let codesWithoutReader: Set<UInt8> = [4, 6, 24, 26, 34, 41, 51, 53, 81, 83]
+  private static let codesWithoutReader: Set<UInt8> = [
+    4, 6, 24, 26, 34, 41, 51, 53, 81, 83, 221, 222, 224,
+  ]
 
   private(set) var submitted = 0
   private var written = 0
@@ -149,6 +151,14 @@ private final class FuzzConnection {
     session.connectionClosed()
   }
 
+  private static var found: FoldResult {
+    var result = FoldResult()
+    result.count = 1
+    result.found = [FoldResult.Found(key: FrameTarget.key, value: 7, clock: FrameTarget.clock)]
+    result.sizes = [0, 0, 1]
+    return result
+  }
+
   private static func answer(_ request: ClientRequest) -> ClientReply {
     switch request {
     case .get(let key, _) where TypedSamples.kind(of: key.bucket) != nil:
@@ -166,7 +176,10 @@ private final class FuzzConnection {
       .preferenceList([PreferredVnode(partition: 1, node: "n", isPrimary: true)])
     case .bucketProperties(let bucket): .properties(TypedSamples.properties(of: bucket))
     case .setBucketProperties, .resetBucketProperties, .dropBucket: .propertiesStored
-    case .fold: .folded(FoldResult())
+    case .keyQuery: .found(KeyQueryPage(keys: [[1]]), done: true)
+    case .fold: .folded(Self.found)
+    case .reap: .reapQueued
+    case .bucketTypes: .bucketTypes([[1], [2]])
     }
   }
 }

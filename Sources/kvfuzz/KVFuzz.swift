@@ -7,7 +7,8 @@ import KVBase
 struct KVFuzz: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kvfuzz",
-    abstract: "Gives damaged inputs to the readers of frames, storage files or configuration.",
+    abstract:
+      "Gives damaged inputs to the readers of frames, storage files, configuration or queries.",
     discussion: """
       Inputs follow from the seed and a number, which a crash prints; --only runs that one again.
 
@@ -21,12 +22,14 @@ struct KVFuzz: ParsableCommand {
     case frames
     case storage
     case config
+    case queries
 
     var target: any FuzzTarget {
       switch self {
       case .frames: FrameTarget()
       case .storage: StorageTarget()
       case .config: ConfigurationTarget()
+      case .queries: QueryTarget()
       }
     }
   }

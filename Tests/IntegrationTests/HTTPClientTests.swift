@@ -303,4 +303,89 @@ import Testing
     #expect(try ask("PUT", "/buckets/b/keys/k", [text], body: large).status == 413)
     #expect(try ask("GET", "/ping").body == "OK")
   }
+
+  /// The JSON object that is the answer.
+  private func object(_ path: String) throws -> [String: Any] {
+    let answer = try ask("GET", path)
+    #expect(answer.status == 200, "\(path): \(answer.body)")
+    return try #require(
+      try JSONSerialization.jsonObject(with: Data(answer.body.utf8)) as? [String: Any])
+  }
+
+  private func filter(_ json: String) -> String {
+    "filter=" + Data(json.utf8).base64EncodedString().replacingOccurrences(of: "=", with: "%3D")
+  }
+
+  @Test func `folds find, count, repair and erase what clients name`() throws {
+    try createType("t", "{\"allow_mult\":true}")
+    for (key, value) in [("a", "x"), ("b", String(repeating: "y", count: 5000)), ("c", "z")] {
+      #expect(try ask("PUT", "/buckets/f/keys/\(key)", [text], body: value).status == 204)
+      #expect(try ask("PUT", "/types/t/buckets/f/keys/\(key)", [text], body: value).status == 204)
+    }
+    #expect(try ask("PUT", "/types/t/buckets/f/keys/a", [text], body: "2").status == 204)
+    #expect(try ask("DELETE", "/buckets/f/keys/c").status == 204)
+    let siblings = try ask("GET", "/siblings/types/t/buckets/f/counts/1")
+    #expect(siblings.body == #"{"results":[{"key":"a","value":2}]}"#)
+    let sizes = try object("/objectsizes/buckets/f/sizes/5000")["results"] as? [[String: Any]]
+    #expect(sizes?.map { $0["key"] as? String } == ["b"])
+    let statistics = try object(
+      "/objectstats/types/t/buckets/f?" + filter(#"{"key_range":{"start":"a","end":"b"}}"#))
+    #expect(statistics["total_count"] as? Int == 2)
+    #expect(statistics["siblings"] as? [String: Int] == ["1": 1, "2": 1])
+    let tombs = try object("/tombs/buckets/f")["keys-clocks"] as? [[String: String]]
+    #expect(tombs?.count == 1 && tombs?[0]["key"] == "c" && tombs?[0]["bucket"] == "f")
+    #expect(
+      try ask("GET", "/reap/buckets/f?" + filter(#"{"change_method":"count"}"#)).body
+        == #"{"dispatched_count":1}"#)
+    #expect(
+      try ask("GET", "/reap/buckets/f?" + filter(#"{"change_method":"local"}"#)).status == 200)
+    #expect(try ask("GET", "/rangerepair/types/t/buckets/f").body == #"{"dispatched_count":3}"#)
+    #expect(
+      try ask("GET", "/aaebucketlist?nval=3").body
+        == #"{"results":[{"bucket":"f"},{"bucket":"f","bucket-type":"t"}]}"#)
+    let range = #""key_range":{"start":"a","end":"b"}"#
+    let erase = "/erase/types/t/buckets/f?"
+    #expect(
+      try ask("GET", erase + filter("{\(range),\"change_method\":\"count\"}")).body
+        == #"{"dispatched_count":2}"#)
+    #expect(try ask("GET", "/types/t/buckets/f/keys/b").status == 200)
+    #expect(
+      try ask("GET", erase + filter("{\(range),\"change_method\":\"local\"}")).body
+        == #"{"dispatched_count":2}"#)
+    #expect(try ask("GET", "/types/t/buckets/f/keys/b").status == 404)
+    #expect(try ask("GET", "/types/t/buckets/f/keys/c").status == 200)
+    #expect(try ask("GET", "/erase/types/t/buckets/f").status == 400)
+    #expect(try ask("GET", "/tombs/buckets/f?filter=x").status == 400)
+    #expect(try ask("GET", "/cachedtrees/nvals/3/root").status == 404)
+  }
+
+  @Test func `statistics have the reference's names and units`() throws {
+    let value = String(repeating: "v", count: 3000)
+    for number in 0..<20 {
+      let path = "/buckets/s/keys/k\(number)"
+      #expect(try ask("PUT", path, [text], body: value).status == 204)
+      #expect(try ask("GET", path).status == 200)
+    }
+    #expect(try ask("GET", "/buckets/s/index/$key/a/z").status == 200)
+    let statistics = try object("/stats")
+    func number(_ name: String) -> Int { statistics[name] as? Int ?? -1 }
+    #expect(number("node_gets") >= 20 && number("node_gets_total") >= 20)
+    #expect(number("vnode_gets") >= 20 && number("vnode_puts") >= 20)
+    #expect((2800...3300).contains(number("node_get_fsm_objsize_median")))
+    #expect(number("node_get_fsm_siblings_100") == 1 && number("node_get_fsm_siblings_mean") == 1)
+    #expect((1...5_000_000).contains(number("node_get_fsm_time_99")))
+    #expect(number("index_fsm_create") == 1 && number("index_fsm_active") == 0)
+    #expect(number("ring_num_partitions") == 16 && number("ring_creation_size") == 16)
+    #expect(number("riak_kv_vnodes_running") == 16 && number("riak_kv_vnodeq_total") >= 0)
+    #expect(number("mem_total") > number("memory_total") && number("memory_total") > 1 << 20)
+    #expect(number("cpu_avg1") >= 0 && number("cpu_nprocs") > 0 && number("sys_wordsize") == 8)
+    #expect(number("pbc_active") == 0 && number("pbc_connects_total") == 0)
+    let disks = statistics["disk"] as? [[String: Any]]
+    #expect(disks?.first?["size"] as? Int ?? 0 > 1024)
+    #expect((0...100).contains(disks?.first?["used"] as? Int ?? -1))
+    #expect((statistics["ring_ownership"] as? String)?.hasSuffix(",16}]") == true)
+    #expect((statistics["ring_members"] as? [String])?.count == 1)
+    let paths = try object("/openapi.json")["paths"] as? [String: Any]
+    #expect(paths?["/buckets/{bucket}/query"] != nil)
+  }
 }

@@ -128,6 +128,7 @@ import Testing
       .reap(.ask(order)), .reap(.bury(order)), .reap(.bury(trimmed)), .reap(.vote(vote)),
       .reap(.vote(ReapVote(operation: operation, verdicts: verdicts))),
       .reap(.buried(ReapReceipt(operation: operation, count: 300))),
+      .reap(.queue(partition, [key, key])),
     ]
     for reading: ReplicaReading in [
       .notFound, .whole(encoded), .head([1, 2]), .failure(.overload),
@@ -139,6 +140,7 @@ import Testing
       messages.append(
         .writeReply(WriteReply(operation: operation, partition: partition, outcome: outcome)))
     }
+    messages += keyQuerySamples(operation, partition, bucket).map { .keyQuery($0) }
     messages += entropySamples(operation, partition, context, encoded).map { .entropy($0) }
     messages += failures.map {
       .forwardReply(ForwardReply(operation: operation, result: .failure($0)))
@@ -146,6 +148,36 @@ import Testing
     messages += consensusMessages(operation, encoded).map { .consensus($0, cluster: 7) }
     return messages
   }()
+
+  private static func keyQuerySamples(
+    _ operation: OperationID, _ partition: PartitionID, _ bucket: BucketID
+  ) -> [KeyQueryMessage] {
+    let place = KeyQueryMessage.Place(operation: operation, partition: partition, number: 3)
+    var filtered = IndexQuery(
+      bucket: bucket, field: Bytes("a_bin".utf8), lower: [1], upper: [2])
+    filtered.filter = try? TermFilter(
+      TermFilter.Source(
+        evaluation: Bytes("delim($term, :d, ($a))".utf8), condition: Bytes("$a <> :n".utf8),
+        substitutions: [
+          QuerySubstitution(name: Bytes("d".utf8), value: .text([1])),
+          QuerySubstitution(name: Bytes("n".utf8), value: .integer(-7)),
+        ], reported: Bytes("a".utf8)))
+    var matched = filtered
+    matched.filter = nil
+    matched.pattern = try? TermPattern(Bytes("a+".utf8))
+    let parts = [filtered, matched, IndexQuery(bucket: bucket, field: [], lower: [], upper: nil)]
+    let query = KeyQuery(
+      bucket: bucket,
+      parts: parts.enumerated().map { KeyQuery.Part(tag: $0.offset + 1, query: $0.element) },
+      expression: .difference(.union(.query(1), .query(2)), .intersection(.query(3), .query(1))),
+      answer: .keysByTerm)
+    let page = KeyQueryPage(keys: [[1], []], terms: [.init(term: [2], count: 5)], count: 7)
+    return [
+      .begin(.init(place: place, firstPartitions: [partition], query: query)), .proceed(place),
+      .giveUp(place), .step(place, .success(KeyQueryScan.Step(page: page, isLast: true))),
+      .step(place, .failure(.tooLarge("x"))),
+    ]
+  }
 
   private static func foldSamples(
     _ operation: OperationID, _ partition: PartitionID, _ clock: VersionVector

@@ -62,4 +62,29 @@ import Testing
     let reply = try cluster.ask(.fold(FoldQuery(.statistics)), at: 1)
     #expect(reply == .folded(FoldResult()) || reply != .failure(.timeout))
   }
+
+  @Test func `tombstones are reaped at once when that is asked for, but not when they are kept`()
+    throws
+  {
+    for mode in [DeleteMode.delayed(.seconds(3600)), .keep] {
+      let cluster = TestCluster()
+      cluster.configure = { $0.deleteMode = mode }
+      try cluster.start()
+      let keys = (0..<20).map { ObjectKey(bucket: "b", key: "k\($0)") }
+      for key in keys {
+        try cluster.put(key, "x", at: 0)
+        _ = try cluster.ask(.delete(key, context: nil, DeleteOptions()), at: 1)
+      }
+      try cluster.run(milliseconds: 5_000)
+      #expect(try fold(FoldQuery(.tombstones), cluster).count == 20)
+      let reply = try cluster.ask(.reap(keys), at: 2)
+      #expect(
+        reply
+          == (mode == .keep
+            ? .failure(.refused("tombstones are kept: delete.mode is keep")) : .reapQueued))
+      try cluster.run(milliseconds: 5_000)
+      #expect(try fold(FoldQuery(.tombstones), cluster).count == (mode == .keep ? 20 : 0))
+      #expect(try cluster.ask(.bucketTypes, at: 0) == .bucketTypes([Bytes("default".utf8)]))
+    }
+  }
 }

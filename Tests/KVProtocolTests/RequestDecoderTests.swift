@@ -145,7 +145,7 @@ import Testing
   }
 
   @Test func `unknown codes, codes of answers and TLS are refused and the connection stays`() {
-    let offered: Set<UInt8> = [33, 40, 50, 52, 80, 82]
+    let offered: Set<UInt8> = [33, 40, 50, 52, 80, 82, 215, 216, 218, 219, 223, 230, 231]
     for code in [UInt8](Array(34...254)) + [0, 2, 10, 12, 24, 26, 27] where !offered.contains(code)
     {
       #expect(failure([code]) == .refused("Unknown message code: \(code)"))

@@ -3,7 +3,7 @@ import KVModel
 
 extension ReapMessage {
   /// The tags of these messages.
-  static let tags: ClosedRange<UInt8> = 0x50...0x53
+  static let tags: ClosedRange<UInt8> = 0x50...0x54
 
   var tag: UInt8 {
     switch self {
@@ -11,6 +11,7 @@ extension ReapMessage {
     case .vote: 0x51
     case .bury: 0x52
     case .buried: 0x53
+    case .queue: 0x54
     }
   }
 
@@ -24,6 +25,9 @@ extension ReapMessage {
     case .buried(let receipt):
       receipt.operation.encode(into: &writer)
       writer.write(count: receipt.count)
+    case .queue(let partition, let keys):
+      partition.encode(into: &writer)
+      writer.write(list: keys) { $1.encode(into: &$0) }
     }
   }
 
@@ -46,6 +50,12 @@ extension ReapMessage {
       let operation = try OperationID(decoding: &reader)
       self = .buried(
         ReapReceipt(operation: operation, count: Int(clamping: try reader.readVarint())))
+    case 0x54:
+      let partition = try PartitionID(decoding: &reader)
+      let keys = try reader.readList(minimumBytes: 3) { (r) throws(DecodingFailure) in
+        try ObjectKey(decoding: &r)
+      }
+      self = .queue(partition, keys)
     default: throw reader.failure(expected: "a reaping message, not \(tag)")
     }
   }

@@ -10,7 +10,7 @@ public enum ReapPurpose: UInt8, Hashable, Sendable {
 
 /// What shards say to each other about the removal of tombstones, and of entries of clocks.
 ///
-/// **On the wire**: Docs/Protocols.md, "Reaping"; the tags 0x50 to 0x53 are fixed.
+/// **On the wire**: Docs/Protocols.md, "Reaping"; the tags 0x50 to 0x54 are fixed.
 public enum ReapMessage: Hashable, Sendable {
   /// To every shard that may hold something of the keys: what do your vnodes hold?
   case ask(ReapOrder)
@@ -20,6 +20,8 @@ public enum ReapMessage: Hashable, Sendable {
   case bury(ReapOrder)
   /// How many tombstones went.
   case buried(ReapReceipt)
+  /// To a shard with a primary of the keys, the vnode of the partition: queue their tombstones.
+  case queue(PartitionID, [ObjectKey])
 
   /// The most keys of one order.
   public static let itemLimit = 128

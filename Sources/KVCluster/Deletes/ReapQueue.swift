@@ -60,6 +60,12 @@ public struct ReapQueue: Sendable {
     return true
   }
 
+  /// Adds a key, or has one that waits already become due when the candidate is.
+  public mutating func hasten(_ candidate: Candidate) {
+    if known.remove(candidate.key) != nil { candidates.removeAll { $0.key == candidate.key } }
+    add(candidate)
+  }
+
   /// Puts a key back after a round that came to nothing, with a growing pause.
   public mutating func retry(_ candidate: Candidate, at now: Instant) {
     var next = candidate

@@ -80,11 +80,7 @@ extension IndexRequest {
     operation.encode(into: &writer)
     partition.encode(into: &writer)
     writer.write(list: firstPartitions) { $1.encode(into: &$0) }
-    query.bucket.encode(into: &writer)
-    writer.write(query.field)
-    writer.write(query.lower)
-    writer.write(optional: query.upper) { $0.write($1) }
-    writer.write(optional: query.pattern) { $0.write($1.text) }
+    query.encode(into: &writer)
     writer.write(optional: after) { $1.encode(into: &$0) }
     writer.write(count: limit)
   }
@@ -95,20 +91,7 @@ extension IndexRequest {
     firstPartitions = try reader.readList(minimumBytes: 2) { (r) throws(DecodingFailure) in
       try PartitionID(decoding: &r)
     }
-    let bucket = try BucketID(decoding: &reader)
-    let field = try reader.readBytes()
-    let lower = try reader.readBytes()
-    let upper = try reader.readOptional { (r) throws(DecodingFailure) in try r.readBytes() }
-    let text = try reader.readOptional { (r) throws(DecodingFailure) in try r.readBytes() }
-    var pattern: TermPattern?
-    if let text {
-      guard let compiled = try? TermPattern(text) else {
-        throw reader.failure(expected: "a term pattern")
-      }
-      pattern = compiled
-    }
-    query = IndexQuery(
-      bucket: bucket, field: field, lower: lower, upper: upper, pattern: pattern)
+    query = try IndexQuery(decoding: &reader)
     after = try reader.readOptional { (r) throws(DecodingFailure) in
       try IndexEntry(decoding: &r)
     }

@@ -5,6 +5,8 @@ public import KVModel
 extension Vnodes {
   private static let scanCount = 1000
   private static let scanBytes = 1 << 20
+  /// The most bytes that patterns and filters look at for one page.
+  private static let costLimit = 16 << 20
 
   /// The hits after `request.after` among the asked ranges, and where to go on.
   public func index(
@@ -18,15 +20,23 @@ extension Vnodes {
         ? try keys(query, request.partition, after: request.after, limit: limit)
         : try store.indexEntries(
           of: query, in: request.partition, after: request.after, limit: limit)
-      let entries = page.entries.filter { entry in
+      var reply = IndexReply.Page(
+        entries: [], cursor: page.isComplete ? nil : page.entries.last)
+      var cost = 0
+      for (offset, entry) in page.entries.enumerated() {
         let key = ObjectKey(bucket: query.bucket, key: entry.key)
         let first = Ring.firstPartition(of: key, ringSize: ringSize)
-        return request.firstPartitions.contains(first)
-          && query.pattern?.matches(entry.term) ?? true
+        guard request.firstPartitions.contains(first) else { continue }
+        let finding = query.finding(entry)
+        if finding.term != nil { reply.entries.append(entry) }
+        cost += finding.cost
+        // The next page looks at the rest: it would take too long now.
+        if cost > Self.costLimit, offset + 1 < page.entries.count {
+          reply.cursor = entry
+          break
+        }
       }
-      return .success(
-        IndexReply.Page(
-          entries: entries, cursor: page.isComplete ? nil : page.entries.last))
+      return .success(reply)
     } catch {
       return .failure(.storage(error.description))
     }

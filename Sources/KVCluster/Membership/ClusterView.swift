@@ -172,6 +172,12 @@ public struct ClusterView: Sendable, Hashable {
     type == BucketID.defaultType || ownProperties(of: BucketID(type: type, name: [])) != nil
   }
 
+  /// The names of all bucket types, sorted.
+  public var bucketTypes: [Bytes] {
+    Set(properties.filter { $0.bucket.name.isEmpty }.map(\.bucket.type) + [BucketID.defaultType])
+      .sorted { $0.lexicographicallyPrecedes($1) }
+  }
+
   private func ownProperties(of bucket: BucketID) -> BucketProperties? {
     var low = 0
     var high = properties.count

@@ -27,6 +27,7 @@ extension PeerMessage {
     case .listReply(let reply): reply.encode(into: &writer)
     case .index(let request): request.encode(into: &writer)
     case .indexReply(let reply): reply.encode(into: &writer)
+    case .keyQuery(let message): message.encode(into: &writer)
     case .handoff(let batch): batch.encode(into: &writer)
     case .handoffReceipt(let receipt): receipt.encode(into: &writer)
     case .handoffMessage(let message): message.encode(into: &writer)
@@ -69,6 +70,8 @@ extension PeerMessage {
     case 11: self = .listReply(try ListReply(decoding: &reader))
     case 0x20: self = .index(try IndexRequest(decoding: &reader))
     case 0x21: self = .indexReply(try IndexReply(decoding: &reader))
+    case KeyQueryMessage.tags:
+      self = .keyQuery(try KeyQueryMessage(tag: tag, decoding: &reader))
     case 12: self = .handoff(try HandoffBatch(decoding: &reader))
     case 13: self = .handoffReceipt(try HandoffReceipt(decoding: &reader))
     case 14: self = .setProperties(try PropertiesChange(decoding: &reader))
@@ -109,6 +112,7 @@ extension PeerMessage {
     case .listReply: 11
     case .index: 0x20
     case .indexReply: 0x21
+    case .keyQuery(let message): message.tag
     case .handoff: 12
     case .handoffReceipt: 13
     case .handoffMessage(let message): message.tag

@@ -49,6 +49,8 @@ public enum PeerMessage: Hashable, Sendable {
   case index(IndexRequest)
   /// From a vnode: hits.
   case indexReply(IndexReply)
+  /// About a query of several indexes, or one that counts.
+  case keyQuery(KeyQueryMessage)
   /// To the vnode that should hold these objects.
   case handoff(HandoffBatch)
   /// From the receiver of a batch: durable, or refused.

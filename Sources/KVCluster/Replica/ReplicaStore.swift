@@ -61,7 +61,7 @@ public protocol ReplicaStore: RegisterStore, IndexStore, RepairableStore {
 /// Reading the index entries of a shard's objects; part of ``ReplicaStore``.
 public protocol IndexStore: AnyObject {
   /// Hits of an index query in order, strictly after `after` (nil: from the first): at most `limit` of
-  /// them. The query's pattern is not looked at.
+  /// them. The query's pattern and filter are not looked at.
   func indexEntries(
     of query: IndexQuery, in partition: PartitionID, after: IndexEntry?, limit: Int
   ) throws(ReplicaStoreFailure) -> IndexScan
@@ -140,6 +140,11 @@ public protocol ReplicaSnapshot: AnyObject {
   func scan(
     _ partition: PartitionID, after key: ObjectKey?, limit: Int, byteLimit: Int
   ) throws(ReplicaStoreFailure) -> ReplicaScan
+
+  /// Hits of an index query, as ``IndexStore/indexEntries(of:in:after:limit:)``.
+  func indexEntries(
+    of query: IndexQuery, in partition: PartitionID, after: IndexEntry?, limit: Int
+  ) throws(ReplicaStoreFailure) -> IndexScan
 }
 
 /// One change of a batch.

@@ -17,6 +17,8 @@ public struct IndexQuery: Hashable, Sendable {
   public var upper: Bytes?
   /// What terms must match besides.
   public var pattern: TermPattern?
+  /// What entries must be besides, and what of them is told; never together with a pattern.
+  public var filter: TermFilter?
 
   /// The objects of `bucket` whose `field` has a term from `lower` to `upper`.
   public init(
@@ -27,6 +29,18 @@ public struct IndexQuery: Hashable, Sendable {
     self.lower = lower
     self.upper = upper
     self.pattern = pattern
+  }
+
+  /// Looks at an entry in the range: the term that is told of it, nil when it is no hit, and about how
+  /// many bytes were looked at.
+  public func finding(_ entry: IndexEntry) -> (term: Bytes?, cost: Int) {
+    if let filter {
+      let finding = filter.finding(term: entry.term, key: entry.key)
+      return (finding.term, finding.cost)
+    }
+    guard let pattern else { return (entry.term, entry.term.count) }
+    let cost = entry.term.count * (1 + pattern.stepCount / 8)
+    return (pattern.matches(entry.term) ? entry.term : nil, cost)
   }
 }
 

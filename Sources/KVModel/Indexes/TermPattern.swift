@@ -2,6 +2,8 @@ public import KVBase
 
 /// A regular expression over the bytes of a term, matched anywhere in it.
 ///
+/// Groups with names, `(?<name>…)`, tell what they matched.
+///
 /// Matching takes time proportional to the pattern times the term, whatever the pattern: it follows
 /// all alternatives at once and never goes back. So there are no back-references and no looking
 /// around; such patterns are refused.
@@ -28,12 +30,16 @@ public struct TermPattern: Hashable, Sendable {
     case start
     case end
     case wordBoundary(Bool)
+    /// Notes the position: 2n where the group n begins, 2n + 1 where it ends.
+    case mark(Int)
     case match
   }
 
   /// The pattern as it was given.
   public let text: Bytes
-  private let steps: [Step]
+  /// The names of its named groups, in the order in which they begin.
+  public let groupNames: [Bytes]
+  let steps: [Step]
 
   /// Compiles a pattern.
   public init(_ text: Bytes) throws(Failure) {
@@ -47,7 +53,11 @@ public struct TermPattern: Hashable, Sendable {
     steps.append(.match)
     self.text = text
     self.steps = steps
+    groupNames = parser.groupNames
   }
+
+  /// How many steps the pattern has: a match looks at each byte so many times, at most.
+  var stepCount: Int { steps.count }
 
   /// True when the pattern matches somewhere in the term.
   public func matches(_ term: Bytes) -> Bool {
@@ -79,18 +89,28 @@ public struct TermPattern: Hashable, Sendable {
       case .byte: break
       case .match: return true
       case .jump(let target): waiting.append(target)
+      case .mark: waiting.append(index + 1)
       case .split(let a, let b):
         waiting.append(b)
         waiting.append(a)
-      case .start: if position == 0 { waiting.append(index + 1) }
-      case .end: if position == term.count { waiting.append(index + 1) }
-      case .wordBoundary(let wanted):
-        let before = position > 0 && ByteClass.word.contains(term[position - 1])
-        let after = position < term.count && ByteClass.word.contains(term[position])
-        if (before != after) == wanted { waiting.append(index + 1) }
+      case .start, .end, .wordBoundary:
+        if Self.holds(steps[index], term, position) { waiting.append(index + 1) }
       }
     }
     return false
+  }
+
+  /// True when a step that takes no byte can be taken at the position.
+  static func holds(_ step: Step, _ term: Bytes, _ position: Int) -> Bool {
+    switch step {
+    case .start: return position == 0
+    case .end: return position == term.count
+    case .wordBoundary(let wanted):
+      let before = position > 0 && ByteClass.word.contains(term[position - 1])
+      let after = position < term.count && ByteClass.word.contains(term[position])
+      return (before != after) == wanted
+    case .byte, .split, .jump, .mark, .match: return true
+    }
   }
 
   private static func compile(
@@ -115,14 +135,21 @@ public struct TermPattern: Hashable, Sendable {
       steps[split] = .split(split + 1, steps.count)
       try compile(b, into: &steps)
       steps[jump] = .jump(steps.count)
-    case .repeated(let node, let least, let most):
+    case .group(let number, let node):
+      steps.append(.mark(2 * number))
+      try compile(node, into: &steps)
+      steps.append(.mark(2 * number + 1))
+    case .repeated(let node, let least, let most, let isGreedy):
       for _ in 0..<least { try compile(node, into: &steps) }
+      func split(_ index: Int) -> Step {
+        isGreedy ? .split(index + 1, steps.count) : .split(steps.count, index + 1)
+      }
       guard let most else {
-        let split = steps.count
+        let start = steps.count
         steps.append(.jump(0))
         try compile(node, into: &steps)
-        steps.append(.jump(split))
-        steps[split] = .split(split + 1, steps.count)
+        steps.append(.jump(start))
+        steps[start] = split(start)
         return
       }
       var splits: [Int] = []
@@ -131,7 +158,7 @@ public struct TermPattern: Hashable, Sendable {
         steps.append(.jump(0))
         try compile(node, into: &steps)
       }
-      for split in splits { steps[split] = .split(split + 1, steps.count) }
+      for index in splits { steps[index] = split(index) }
     }
   }
 }

@@ -9,15 +9,20 @@ indirect enum TermPatternNode {
   case wordBoundary(Bool)
   case sequence([TermPatternNode])
   case either(TermPatternNode, TermPatternNode)
-  /// From `least` to `most` times, nil for any number.
-  case repeated(TermPatternNode, least: Int, most: Int?)
+  /// From `least` to `most` times, nil for any number; as often as it can be when it is greedy.
+  case repeated(TermPatternNode, least: Int, most: Int?, isGreedy: Bool)
+  /// A group with a name.
+  case group(Int, TermPatternNode)
 }
 
 /// Reads the syntax of patterns.
 struct TermPatternParser {
   private static let depthLimit = 50
   private static let countLimit = 1000
+  private static let groupLimit = 16
 
+  /// The names of the groups that have one.
+  private(set) var groupNames: [Bytes] = []
   private let text: Bytes
   private var position = 0
   private var depth = 0
@@ -75,10 +80,11 @@ struct TermPatternParser {
     } else {
       return node
     }
-    // Whether a repetition is greedy does not matter to what matches.
-    if !take("?") { _ = take("+") }
+    // Whether a repetition is greedy matters to what groups tell, not to what matches.
+    let isLazy = take("?")
+    if !isLazy { _ = take("+") }
     if let next, next == UInt8(ascii: "*") { throw failure("nothing to repeat") }
-    return .repeated(node, least: least, most: most)
+    return .repeated(node, least: least, most: most, isGreedy: !isLazy)
   }
 
   /// `{2}`, `{2,}` or `{2,5}`; a brace that begins none of these stands for itself.
@@ -128,12 +134,39 @@ struct TermPatternParser {
   }
 
   private mutating func group() throws(TermPattern.Failure) -> TermPatternNode {
-    if take("?") {
-      guard take(":") else { throw failure("unsupported kind of group") }
-    }
+    var number: Int?
+    if take("?"), !take(":") { number = try name() }
     let node = try alternatives()
     guard take(")") else { throw failure("missing )") }
-    return node
+    return number.map { .group($0, node) } ?? node
+  }
+
+  /// The number of a group whose name follows: `<name>`, `P<name>` or `'name'`.
+  private mutating func name() throws(TermPattern.Failure) -> Int {
+    let end: Character
+    if take("'") {
+      end = "'"
+    } else {
+      let start = position
+      _ = take("P")
+      guard take("<"), let next, next != UInt8(ascii: "="), next != UInt8(ascii: "!") else {
+        position = start
+        throw failure("unsupported kind of group")
+      }
+      end = ">"
+    }
+    let name = text[position...].prefix { ByteClass.word.contains($0) }
+    guard let first = name.first, !ByteClass.digit.contains(first) else {
+      throw failure("group name must start with a non-digit")
+    }
+    position += name.count
+    guard take(end) else { throw failure("syntax error in subpattern name (missing terminator?)") }
+    guard !groupNames.contains(Bytes(name)) else {
+      throw failure("two named subpatterns have the same name")
+    }
+    guard groupNames.count < Self.groupLimit else { throw failure("too many named subpatterns") }
+    groupNames.append(Bytes(name))
+    return groupNames.count - 1
   }
 
   private mutating func escape() throws(TermPattern.Failure) -> TermPatternNode {

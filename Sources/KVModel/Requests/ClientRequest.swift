@@ -104,6 +104,8 @@ public enum ClientRequest: Hashable, Sendable {
   case listKeys(BucketID, timeout: Duration?)
   /// The hits of an index query in order, in batches: those after one, and at most so many.
   case index(IndexQuery, after: IndexEntry?, limit: Int?, timeout: Duration?)
+  /// The keys that index queries find together, or numbers about them, in batches.
+  case keyQuery(KeyQuery, timeout: Duration?)
   /// The vnodes of an object.
   case preferenceList(ObjectKey)
   /// The bucket's properties.
@@ -114,6 +116,10 @@ public enum ClientRequest: Hashable, Sendable {
   case resetBucketProperties(BucketID)
   /// Count or find objects by their heads.
   case fold(FoldQuery)
+  /// Queue the tombstones of these keys to be reaped now.
+  case reap([ObjectKey])
+  /// The names of all bucket types.
+  case bucketTypes
   /// Drop everything that the bucket holds now.
   case dropBucket(BucketID)
 }
@@ -134,6 +140,8 @@ public enum ClientReply: Hashable, Sendable {
   case keys([Bytes], done: Bool)
   /// Some hits of an index query.
   case entries([IndexEntry], done: Bool)
+  /// A part of the answer to a key query.
+  case found(KeyQueryPage, done: Bool)
   /// The vnodes of an object in order of preference.
   case preferenceList([PreferredVnode])
   /// The bucket's properties.
@@ -142,6 +150,10 @@ public enum ClientReply: Hashable, Sendable {
   case propertiesStored
   /// What was counted or found.
   case folded(FoldResult)
+  /// Tombstones queued to be reaped: done.
+  case reapQueued
+  /// The names of all bucket types, sorted.
+  case bucketTypes([Bytes])
   /// The request failed.
   case failure(RequestFailure)
 }

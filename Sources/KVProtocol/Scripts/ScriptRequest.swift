@@ -9,6 +9,10 @@ package struct ScriptRequest: Hashable, Sendable {
   ///
   /// - Throws: what is wrong with the request.
   package func script() throws(ProtocolFailure) -> any SessionScript {
-    code == .mapReduce ? try MapReduceRun(body) : try BucketFold(body)
+    switch code {
+    case .mapReduce: try MapReduceRun(body)
+    case .foldBucket: try BucketFold(body)
+    default: try FoldScript(code, body)
+    }
   }
 }

@@ -54,7 +54,9 @@ package enum RequestDecoder {
     case .getBucketType: return getBucketType(try decoded(body))
     case .setBucketType: return try setBucketType(body)
     case .index: return try index(body)
-    case .mapReduce, .foldBucket: return .script(ScriptRequest(code: code, body: body))
+    case .mapReduce, .foldBucket, .foldFindKeys, .foldObjectStatistics, .foldFindTombstones,
+      .foldRepairKeys, .foldListBuckets, .foldReapTombstones, .foldEraseKeys:
+      return .script(ScriptRequest(code: code, body: body))
     case .getPreferenceList: return try preferenceList(body)
     case .updateCounter: return .dataType(try .counterUpdate(body))
     case .getCounter: return .dataType(try .counterGet(body))

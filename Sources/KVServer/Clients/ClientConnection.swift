@@ -195,6 +195,9 @@ extension ClientRequest {
   var approximateByteCount: Int {
     switch self {
     case .put(let key, _, let content, _): 256 + key.key.count + content.value.count
+    case .reap(let keys): keys.reduce(256) { $0 + $1.key.count + 64 }
+    case .index(let query, _, _, _): 256 + query.approximateByteCount
+    case .keyQuery(let query, _): query.parts.reduce(256) { $0 + $1.query.approximateByteCount }
     default: 256
     }
   }
@@ -203,9 +206,16 @@ extension ClientRequest {
   var key: ObjectKey? {
     switch self {
     case .get(let key, _), .put(let key, _, _, _), .delete(let key, _, _): key
-    case .listBuckets, .listKeys, .index, .preferenceList, .bucketProperties,
-      .setBucketProperties, .resetBucketProperties, .fold, .dropBucket:
+    case .listBuckets, .listKeys, .index, .keyQuery, .preferenceList, .bucketProperties,
+      .setBucketProperties, .resetBucketProperties, .fold, .reap, .bucketTypes, .dropBucket:
       nil
     }
+  }
+}
+
+extension IndexQuery {
+  fileprivate var approximateByteCount: Int {
+    let texts = filter.map { $0.source.evaluation.count + $0.source.condition.count } ?? 0
+    return 128 + lower.count + (upper?.count ?? 0) + (pattern?.text.count ?? 0) + texts
   }
 }

@@ -22,9 +22,20 @@ final class ClientListener: Sendable {
   /// The port in use.
   var port: Int { listener.port }
 
-  /// Connections open, accepted so far, and turned away.
-  var counts: (active: Int, accepted: Int, refused: Int) {
-    (listener.connectionCount, clients.acceptedCount, listener.refusedCount)
+  /// Connections open, accepted so far and in the last minute, and turned away.
+  var counts: Counts {
+    let (accepted, recent) = clients.acceptedCounts
+    return Counts(
+      active: listener.connectionCount, accepted: accepted, recent: recent,
+      refused: listener.refusedCount)
+  }
+
+  /// See ``counts``.
+  struct Counts: Sendable {
+    var active = 0
+    var accepted = 0
+    var recent = 0
+    var refused = 0
   }
 
   /// Listens for clients of the shards.
@@ -115,19 +126,33 @@ private final class ClientTable: Sendable {
   private struct State {
     var open: [UInt64: Entry] = [:]
     var accepted = 0
+    /// Connections accepted in slices of ten seconds.
+    var slices: [UInt64: Int] = [:]
   }
 
   private let state = Mutex(State())
 
-  var acceptedCount: Int { state.withLock { $0.accepted } }
+  /// Connections accepted since the start, and in the last minute with up to ten seconds more.
+  var acceptedCounts: (all: Int, recent: Int) {
+    let slice = Self.slice
+    return state.withLock { state in
+      state.slices = state.slices.filter { $0.key + 7 > slice }
+      return (state.accepted, state.slices.values.reduce(0, +))
+    }
+  }
+
+  private static var slice: UInt64 { SystemClock.instant().nanoseconds / 10_000_000_000 }
 
   func add(
     _ id: UInt64, _ client: NIOLoopBound<WeakReference<ClientConnection>>,
     on eventLoop: any EventLoop
   ) {
+    let slice = Self.slice
     state.withLock { state in
       state.open[id] = Entry(client: client, eventLoop: eventLoop)
       state.accepted += 1
+      if state.slices[slice] == nil { state.slices = state.slices.filter { $0.key + 7 > slice } }
+      state.slices[slice, default: 0] += 1
     }
   }
 

@@ -16,6 +16,7 @@ import Synchronization
 /// /ping, /buckets, /types, /riak  see ``ClientInterface``
 /// GET  /stats                     one flat JSON object
 /// GET  /metrics                   Prometheus text format
+/// GET  /openapi.json              this list for programs
 /// GET  /admin/status              the cluster as this node sees it
 /// GET  /admin/aae-status          what this node's anti-entropy has compared and repaired
 /// POST /admin/fold                {"kind": …, "bucket": …} counts or finds objects by their heads
@@ -74,7 +75,7 @@ struct HTTPInterface: Sendable {
     try await application.runService(gracefulShutdownSignals: [])
   }
 
-  private func router() -> Router<BasicRequestContext> {
+  func router() -> Router<BasicRequestContext> {
     let router = Router()
     router.middlewares.add(JSONErrors())
     router.middlewares.add(
@@ -93,6 +94,9 @@ struct HTTPInterface: Sendable {
     router.get("metrics") { _, _ in
       Self.response(
         .ok, "text/plain; version=0.0.4; charset=utf-8", await self.node.statistics().prometheus)
+    }
+    router.get("openapi.json") { _, _ in
+      Self.response(.ok, "application/json", OpenAPIDocument.json)
     }
     addAdmin(to: router)
     return router

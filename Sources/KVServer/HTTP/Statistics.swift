@@ -16,6 +16,14 @@ struct Statistic: Sendable {
     case number(Int)
     case text(String)
     case list([String])
+    case disks([Disk])
+  }
+
+  /// A file system: its size in KiB, and how much of it is used in percent.
+  struct Disk: Sendable {
+    var path: String
+    var kibibytes: Int
+    var used: Int
   }
 
   var name: String
@@ -50,10 +58,14 @@ struct NodeStatistics: Sendable {
   var acceptedClients: Int
   var peers: (sent: Int, received: Int, dropped: Int)
   var storage: [(name: String, value: Int)]
+  /// Connections accepted in the last minute.
+  var recentClients = 0
+  var dataDirectory = ""
 
   /// All statistics in a fixed order.
   var rows: [Statistic] {
-    nodeRows + requestRows + shardRows + clusterRows + interfaceRows + storageRows + processRows
+    nodeRows + requestRows + recentRows + activeRows + queueRows + shardRows + clusterRows
+      + interfaceRows + storageRows + processRows + systemRows
   }
 
   /// The request latencies of all shards.
@@ -63,7 +75,7 @@ struct NodeStatistics: Sendable {
     return all
   }
 
-  private func sum(_ path: KeyPath<ShardStatistics, Int>) -> Int {
+  func sum(_ path: KeyPath<ShardStatistics, Int>) -> Int {
     shards.reduce(0) { $0 + $1.statistics[keyPath: path] }
   }
 
@@ -83,26 +95,30 @@ struct NodeStatistics: Sendable {
       .counter("node_gets_total", sum(\.gets), "GETs coordinated."),
       .gauge("node_puts", Int(all.puts.count), "PUTs and deletes answered in the last minute."),
       .counter("node_puts_total", sum(\.puts), "PUTs and deletes coordinated."),
-    ] + times("node_get_fsm_time", all.gets, "GETs") + times("node_put_fsm_time", all.puts, "PUTs")
+    ] + spread("node_get_fsm_time", all.gets, "Time of GETs", "microseconds")
+      + spread("node_put_fsm_time", all.puts, "Time of PUTs", "microseconds")
+      + spread("node_get_fsm_objsize", all.objectSizes, "Values of GETs", "bytes")
+      + spread("node_get_fsm_siblings", all.siblings, "Siblings of GETs", "a number")
       + [
         .counter("read_repairs_total", sum(\.readRepairs), "Objects sent to repair a replica."),
         .gauge("hints_pending", sum(\.hintsPending), "Objects held for other nodes."),
         .gauge("handoffs_active", sum(\.handoffsActive), "Handoffs being sent."),
+        .counter("coord_redirs_total", sum(\.forwards), "PUTs coordinated by another shard."),
         .counter("vnode_gets_total", sum(\.vnodeGets), "Reads served by vnodes."),
         .counter("vnode_puts_total", sum(\.vnodePuts), "Writes stored by vnodes."),
       ]
   }
 
-  private func times(
-    _ name: String, _ histogram: LatencyHistogram, _ what: String
+  private func spread(
+    _ name: String, _ histogram: LatencyHistogram, _ what: String, _ unit: String
   ) -> [Statistic] {
-    let help = "Time of \(what) in the last minute, microseconds:"
+    let help = "\(what) in the last minute, \(unit):"
     return [
       .gauge("\(name)_mean", Int(histogram.mean), "\(help) mean."),
       .gauge("\(name)_median", Int(histogram.value(atQuantile: 0.5)), "\(help) median."),
       .gauge("\(name)_95", Int(histogram.value(atQuantile: 0.95)), "\(help) 95th percentile."),
       .gauge("\(name)_99", Int(histogram.value(atQuantile: 0.99)), "\(help) 99th percentile."),
-      .gauge("\(name)_100", Int(histogram.maximum), "\(help) longest."),
+      .gauge("\(name)_100", Int(histogram.maximum), "\(help) largest."),
     ]
   }
 
@@ -110,8 +126,10 @@ struct NodeStatistics: Sendable {
   private var shardRows: [Statistic] {
     let named: Set = [
       "gets", "puts", "readRepairs", "hintsPending", "handoffsActive", "vnodeGets", "vnodePuts",
+      "forwards", "getsActive", "putsActive", "listingsActive", "queriesActive", "foldsActive",
+      "consistentGets", "consistentPuts",
     ]
-    let present: Set = ["requestsActive"]
+    let present: Set = ["requestsActive", "seatsMissing"]
     guard let first = shards.first else { return [] }
     var rows: [Statistic] = []
     for (offset, row) in first.statistics.rows.enumerated() where !named.contains(row.name) {
@@ -162,6 +180,7 @@ struct NodeStatistics: Sendable {
   private var interfaceRows: [Statistic] {
     [
       .gauge("pbc_active", connectedClients, "Client connections."),
+      .gauge("pbc_connects", recentClients, "Client connections accepted in the last minute."),
       .counter("pbc_connects_total", acceptedClients, "Client connections accepted."),
       .counter("pbc_refused_total", refusedClients, "Client connections refused by the limit."),
       .counter("peer_messages_sent_total", peers.sent, "Messages sent to other nodes."),
@@ -204,6 +223,15 @@ extension NodeStatistics {
         case .number(let number): "\(number)"
         case .text(let text): JSONValue.quoted(text)
         case .list(let texts): "[\(texts.map(JSONValue.quoted).joined(separator: ","))]"
+        case .disks(let disks):
+          JSONValue.array(
+            disks.map { disk in
+              .object([
+                "id": .string(disk.path), "size": .integer(disk.kibibytes),
+                "used": .integer(disk.used),
+              ])
+            }
+          ).text
         }
       return "\(JSONValue.quoted(row.name)):\(value)"
     }
@@ -243,11 +271,36 @@ enum ProcessFigures {
   static var residentByteCount: Int { field("VmRSS:") * 1024 }
   static var threadCount: Int { field("Threads:") }
 
-  private static func field(_ name: String) -> Int {
-    guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
+  private static func field(_ name: String) -> Int { field(name, "/proc/self/status") }
+
+  private static func field(_ name: String, _ path: String) -> Int {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8),
       let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name) }),
       let number = line.split(whereSeparator: \.isWhitespace).dropFirst().first
     else { return 0 }
     return Int(number) ?? 0
+  }
+
+  /// The system's memory in bytes: all of it, and what is in use.
+  static var memory: (total: Int, used: Int) {
+    let total = field("MemTotal:", "/proc/meminfo") * 1024
+    return (total, total - field("MemAvailable:", "/proc/meminfo") * 1024)
+  }
+
+  /// The load averages of 1, 5 and 15 minutes, times 256.
+  static var loads: [Int] {
+    let text = (try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)) ?? ""
+    let numbers = text.split(separator: " ").prefix(3).map { Int((Double($0) ?? 0) * 256) }
+    return numbers + Array(repeating: 0, count: 3 - numbers.count)
+  }
+
+  /// The file system that holds the path.
+  static func disk(of path: String) -> Statistic.Disk? {
+    guard let figures = try? FileManager.default.attributesOfFileSystem(forPath: path),
+      let size = (figures[.systemSize] as? NSNumber)?.intValue, size > 0,
+      let free = (figures[.systemFreeSize] as? NSNumber)?.intValue
+    else { return nil }
+    return Statistic.Disk(
+      path: path, kibibytes: size / 1024, used: Int((Double(size - free) / Double(size)) * 100))
   }
 }

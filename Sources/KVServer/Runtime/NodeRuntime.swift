@@ -145,8 +145,8 @@ public final class NodeRuntime: Sendable {
         administer: { await shards.administer($0, timeout: configuration.adminTimeout) },
         statistics: { [weak clients] in
           await shards.statistics(
-            uptime: SystemClock.instant() - started, clients: clients?.counts ?? (0, 0, 0),
-            storage: ShardStore.figures(of: stores))
+            uptime: SystemClock.instant() - started, clients: clients?.counts ?? .init(),
+            storage: ShardStore.figures(of: stores), dataDirectory: configuration.dataDirectory)
         },
         replies: { shards.replies(to: $0) },
         entropy: { await shards.entropyStatus(timeout: configuration.adminTimeout) },

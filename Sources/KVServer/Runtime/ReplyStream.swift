@@ -43,7 +43,8 @@ extension ClientReply {
   /// True when more replies follow.
   var isPart: Bool {
     switch self {
-    case .buckets(_, let done), .keys(_, let done), .entries(_, let done): !done
+    case .buckets(_, let done), .keys(_, let done), .entries(_, let done), .found(_, let done):
+      !done
     default: false
     }
   }

@@ -51,6 +51,7 @@ final class ShardDriver: @unchecked Sendable {
   private var requests: [RequestID: OpenRequest] = [:]
   private var adminReplies: [RequestID: @Sendable (AdminReply) -> Void] = [:]
   private var latencies = ShardLatencies()
+  private var minute = CounterMinute()
   private var members: [Member] = []
   private var owners: [NodeID] = []
   private var hasStopped = false
@@ -209,6 +210,7 @@ final class ShardDriver: @unchecked Sendable {
     while !hasStopped {
       mailbox.drain(into: &batch, until: shard.nextDeadline)
       let now = SystemClock.now()
+      minute.note(shard.totals, at: now.instant)
       if now.instant >= shard.nextDeadline { step(.timer, at: now) }
       for item in batch { handle(item, at: now) }
       perform()
@@ -286,6 +288,7 @@ final class ShardDriver: @unchecked Sendable {
       if let kind = request.kind {
         let now = SystemClock.instant()
         latencies.record(kind, now - request.received, at: now)
+        if kind == .get, case .object(let object) = reply { latencies.note(object, at: now) }
       }
     }
     request.reply(reply, isFinal)
@@ -294,8 +297,9 @@ final class ShardDriver: @unchecked Sendable {
   private func snapshot(at now: Now) -> ShardSnapshot {
     let mail = mailbox.counts
     return ShardSnapshot(
-      shard: index, statistics: shard.statistics, latencies: latencies.lastMinute(at: now.instant),
-      mailboxHighest: mail.highest, mailboxRefused: mail.refused)
+      shard: index, statistics: shard.statistics, before: minute.before(now.instant),
+      latencies: latencies.lastMinute(at: now.instant),
+      mailboxWaiting: mail.waiting, mailboxHighest: mail.highest, mailboxRefused: mail.refused)
   }
 }
 
@@ -303,7 +307,10 @@ final class ShardDriver: @unchecked Sendable {
 struct ShardSnapshot: Sendable {
   var shard: ShardIndex
   var statistics: ShardStatistics
+  /// The totals a minute ago.
+  var before: ShardStatistics
   var latencies: LatencySummary
+  var mailboxWaiting: Int
   var mailboxHighest: Int
   var mailboxRefused: Int
 }

@@ -146,8 +146,8 @@ final class ShardSet: ShardSurroundings {
 
   /// The counters of all shards and of what surrounds them.
   func statistics(
-    uptime: Duration, clients: (active: Int, accepted: Int, refused: Int),
-    storage: [(name: String, value: Int)]
+    uptime: Duration, clients: ClientListener.Counts, storage: [(name: String, value: Int)],
+    dataDirectory: String
   ) async -> NodeStatistics {
     var snapshots: [ShardSnapshot] = []
     for driver in parts.value?.drivers ?? [] {
@@ -164,7 +164,7 @@ final class ShardSet: ShardSurroundings {
       node: parts.value?.member.name ?? "", uptime: uptime, shards: snapshots, status: status,
       connectedClients: clients.active, refusedClients: clients.refused,
       acceptedClients: clients.accepted, peers: parts.value?.network.counts ?? (0, 0, 0),
-      storage: storage)
+      storage: storage, recentClients: clients.recent, dataDirectory: dataDirectory)
   }
 
   /// What the anti-entropy of each shard has done; nil when a shard does not answer in time.

@@ -62,6 +62,7 @@ public enum KnownProbes {
       "sim: damage found by a store",
       "sim: flush failed on a full disk",
       "sim: journal replayed",
+      "sim: key query held against settled keys",
       "sim: linearizability undecided",
       "sim: listing held against settled keys",
       "sim: member marked down",

@@ -129,6 +129,11 @@ extension Simulation {
 
   private mutating func sendListing(_ client: Int, to place: ShardPlace) {
     if hasSettled, clients[client].random.chance(0.5) {
+      if requestCount % 2 == 0 {
+        return submit(
+          .keyQuery(Self.settledQuery, timeout: settings.shard.requestTimeout), .settledQuery,
+          client: client, timeout: nil, to: place)
+      }
       submit(
         .listKeys(Self.settledBucket, timeout: settings.shard.requestTimeout), .settledListing,
         client: client, timeout: nil, to: place)
@@ -231,7 +236,7 @@ extension Simulation {
       guard done == isFinal else { return false }
       request.names += names
       guard isFinal else { return true }
-      if !hasMoved { try checkSettled(request.names) }
+      if !hasMoved { try checkSettled(request.names, "listing") }
     case (.typeChange(let number), _):
       guard isFinal, takeTypeChange(number, reply) else { return false }
     case (.typeRead(let key), .object(let object)): try takeType(object, key, request.client)
@@ -240,6 +245,11 @@ extension Simulation {
       request.entries += entries
       guard isFinal else { return true }
       if request.client != nil { try checkHits(request.entries, of: query) }
+    case (.settledQuery, .found(let page, let done)):
+      guard done == isFinal else { return false }
+      request.names += page.keys
+      guard isFinal else { return true }
+      if !hasMoved { try checkSettled(request.names, "key query") }
     case (.settling, .stored), (.settling, .propertiesStored), (.settling, .object): break
     case (.readProperties, .properties), (.readProperties, .propertiesStored): break
     case (.changeProperties(let number), .propertiesStored):
@@ -324,8 +334,8 @@ extension Simulation {
     case .verdict(let number):
       registers.end(number, .unknown, at: world.time)
       world.plan(.verdict, after: Self.second / 10)
-    case .get, .listing, .query, .typeRead, .settling, .settledListing, .readProperties,
-      .changeProperties:
+    case .get, .listing, .query, .typeRead, .settling, .settledListing, .settledQuery,
+      .readProperties, .changeProperties:
       break
     }
     if let client = request.client { planNext(client) }

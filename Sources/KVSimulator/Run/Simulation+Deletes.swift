@@ -40,10 +40,37 @@ extension Simulation {
 
   static func settledName(_ index: Int) -> Bytes { Bytes("s\(index)".utf8) }
 
-  /// Holds a listing of the settled keys against what was written.
-  mutating func checkSettled(_ names: [Bytes]) throws(SimulationFailure) {
+  /// Every other key is in one index, the rest in another, with the number in its term.
+  static func settledIndex(_ index: Int) -> Pair {
+    Pair(
+      key: Bytes(index % 2 == 0 ? "even_bin".utf8 : "odd_bin".utf8), value: Bytes("x|\(index)".utf8)
+    )
+  }
+
+  /// The settled keys of both indexes together.
+  static let settledQuery: KeyQuery = {
+    func query(_ field: String, _ evaluation: String) -> IndexQuery {
+      var query = IndexQuery(
+        bucket: settledBucket, field: Bytes(field.utf8), lower: Bytes("x".utf8),
+        upper: Bytes("x~".utf8))
+      query.filter = try? TermFilter(
+        TermFilter.Source(
+          evaluation: Bytes(evaluation.utf8), condition: Bytes("attribute_exists($n)".utf8)))
+      return query
+    }
+    let parts = [
+      KeyQuery.Part(tag: 1, query: query("even_bin", "delim($term, \"|\", ($x, $n))")),
+      KeyQuery.Part(tag: 2, query: query("odd_bin", "delim($term, \"|\", ($x, $n))")),
+    ]
+    return KeyQuery(
+      bucket: settledBucket, parts: parts, expression: .union(.query(1), .query(2)),
+      answer: .keys)
+  }()
+
+  /// Holds a listing or a query of the settled keys against what was written.
+  mutating func checkSettled(_ names: [Bytes], _ what: String) throws(SimulationFailure) {
     guard !hasLostReplicas else { return }
-    world.probes.count("sim: listing held against settled keys")
+    world.probes.count("sim: \(what) held against settled keys")
     func texts(_ names: [Bytes]) -> [String] {
       names.map { String(decoding: $0, as: UTF8.self) }.sorted()
     }
@@ -53,7 +80,7 @@ extension Simulation {
     let missing = wanted.filter { !found.contains($0) }
     throw SimulationFailure(
       checker: .listing,
-      explanation: "a listing told \(found.count) of \(wanted.count) keys that never change; "
+      explanation: "a \(what) told \(found.count) of \(wanted.count) keys that never change; "
         + "missing are \(missing)")
   }
 
@@ -91,6 +118,7 @@ extension Simulation {
   mutating func dropSettledKeys() throws(SimulationFailure) {
     guard hasSettled else { return }
     if hasLostReplicas { try repairSettledKeys() }
+    try querySettledKeys()
     let done = try ask(.dropBucket(Self.settledBucket), .settling)
     let isGone = try wait(upTo: 60 * Self.second) { !$0.holdsDroppedKeys() }
     let listing = try ask(
@@ -106,6 +134,21 @@ extension Simulation {
           + (done.failure.map { ", \($0)" } ?? ""))
     }
     try checkDroppedIndex(left)
+  }
+
+  /// A query of a whole cluster tells exactly what was written; members of the first release cannot be
+  /// asked.
+  private mutating func querySettledKeys() throws(SimulationFailure) {
+    guard !hasLostReplicas, members.allSatisfy({ world.nodes[$0].protocolVersion >= 2 }) else {
+      return
+    }
+    let done = try ask(
+      .keyQuery(Self.settledQuery, timeout: Self.calmTimeout), .settledQuery)
+    if let failure = done.failure {
+      throw SimulationFailure(
+        checker: .availability, explanation: "a query of a whole cluster: \(failure)")
+    }
+    try checkSettled(done.names, "key query")
   }
 
   /// Gives every primary its replicas of the settled keys again, by reading them.

@@ -13,9 +13,9 @@ extension Simulation {
 
   /// What is stored under a key that never changes.
   func settledContent(_ index: Int) -> Content {
-    var content = Content(value: [1])
+    var content = Content(value: [1], indexes: [Self.settledIndex(index)])
     if workload == .indexes {
-      content.indexes = [Pair(key: IndexedValue.number, value: Bytes("\(index)".utf8))]
+      content.indexes.append(Pair(key: IndexedValue.number, value: Bytes("\(index)".utf8)))
     }
     return content
   }

@@ -27,6 +27,8 @@ struct PendingRequest {
     case settling
     /// A listing of the keys that are never changed.
     case settledListing
+    /// A query of their indexes, which finds each of them in one of two.
+    case settledQuery
     /// A reading of bucket properties.
     case readProperties
     /// A change of bucket properties, by its number.

@@ -110,10 +110,13 @@ struct Describe {
     case .buckets(let names, let done): UInt64(names.count) << 1 | (done ? 1 : 0)
     case .keys(let keys, let done): UInt64(keys.count) << 1 | (done ? 1 : 0)
     case .entries(let entries, let done): UInt64(entries.count) << 1 | (done ? 1 : 0)
+    case .found(let page, let done): UInt64(page.keys.count) << 1 | (done ? 1 : 0)
     case .preferenceList(let vnodes): UInt64(vnodes.count)
     case .properties(let properties): UInt64(properties.nVal)
     case .propertiesStored: 2
     case .folded(let result): UInt64(result.count)
+    case .reapQueued: 3
+    case .bucketTypes(let types): UInt64(types.count)
     case .failure(let failure): StableHash.hash(Bytes("\(failure)".utf8))
     }
   }
@@ -130,8 +133,9 @@ struct Describe {
     case .listKeys(let bucket, _): "list keys of \(String(decoding: bucket.name, as: UTF8.self))"
     case .index(let query, _, _, _):
       "query \(String(decoding: query.field, as: UTF8.self))"
-    case .preferenceList, .bucketProperties, .setBucketProperties, .resetBucketProperties,
-      .dropBucket, .fold:
+    case .keyQuery, .preferenceList, .bucketProperties, .setBucketProperties,
+      .resetBucketProperties,
+      .dropBucket, .fold, .reap, .bucketTypes:
       "\(request)"
     }
   }
@@ -149,8 +153,9 @@ struct Describe {
     switch reply {
     case .object(let object): text(of: object)
     case .stored(let object): "stored \(text(of: object))"
-    case .deleted, .buckets, .keys, .entries, .preferenceList, .properties, .propertiesStored,
-      .folded, .failure:
+    case .deleted, .buckets, .keys, .entries, .found, .preferenceList, .properties,
+      .propertiesStored,
+      .folded, .reapQueued, .bucketTypes, .failure:
       "\(reply)"
     }
   }

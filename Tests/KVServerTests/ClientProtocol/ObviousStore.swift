@@ -59,6 +59,9 @@ final class ObviousStore {
         objects = objects.filter { $0.key.bucket != bucket }
         return .propertiesStored
       case .fold: return .folded(FoldResult())
+      case .keyQuery: return .found(KeyQueryPage(), done: true)
+      case .reap: return .reapQueued
+      case .bucketTypes: return .bucketTypes([BucketID.defaultType])
       }
     } catch {
       return .failure(error)

@@ -112,6 +112,8 @@ struct ClientInterface: RouterMiddleware {
       case .oldBucket(let bucket): return try await oldBucket(call, bucket)
       case .index(let bucket, let field, let lower, let upper):
         return try await index(call, bucket, field, lower, upper)
+      case .fold(let resource): return try await fold(call, resource)
+      case .query(let bucket): return try await query(call, bucket)
       case .counter(let key): return try await counter(call, key)
       case .dataType(let key): return try await dataType(call, key.bucket, key.key)
       case .dataTypes(let bucket): return try await dataType(call, bucket, nil)
@@ -128,6 +130,7 @@ struct ClientInterface: RouterMiddleware {
     ("riak_kv_wm_index", "/buckets"), ("riak_kv_wm_keylist", "/buckets"),
     ("riak_kv_wm_mapred", "/mapred"), ("riak_kv_wm_object", "/buckets"),
     ("riak_kv_wm_ping", "/ping"), ("riak_kv_wm_props", "/buckets"),
+    ("riak_kv_wm_query", "/buckets"),
     ("riak_kv_wm_stats", "/stats"),
   ]
 

@@ -22,6 +22,10 @@ enum ClientResource: Hashable {
   case properties(BucketID)
   /// The hits of an index between two terms, or of one term.
   case index(BucketID, field: Bytes, lower: Bytes, upper: Bytes?)
+  /// Where queries of a bucket's indexes are sent.
+  case query(BucketID)
+  /// An AAE fold.
+  case fold(FoldResource)
   /// A counter of old clients.
   case counter(ObjectKey)
   /// Where data types get generated keys.
@@ -31,9 +35,21 @@ enum ClientResource: Hashable {
   /// A bucket of the oldest paths: its properties and, when asked for, its keys.
   case oldBucket(BucketID)
 
+  /// Every form of path that names a resource, besides those of folds, with names in braces.
+  static let paths: [String] =
+    ["/ping", "/mapred", "/types/{type}/props", "/riak", "/riak/{bucket}", "/riak/{bucket}/{key}"]
+    + ["", "/types/{type}"].flatMap { type in
+      [
+        "", "/{bucket}/props", "/{bucket}/keys", "/{bucket}/keys/{key}",
+        "/{bucket}/index/{field}/{term}", "/{bucket}/index/{field}/{start}/{end}",
+        "/{bucket}/query", "/{bucket}/counters/{key}", "/{bucket}/datatypes",
+        "/{bucket}/datatypes/{key}",
+      ].map { "\(type)/buckets\($0)" }
+    }
+
   /// The resource behind the parts of a path; nil when it is none of the client interface.
-  init?(_ parts: [Bytes]) {
-    var parts = parts[...]
+  init?(_ all: [Bytes]) {
+    var parts = all[...]
     let first = parts.popFirst().map { String(decoding: $0, as: UTF8.self) }
     switch first {
     case "ping" where parts.isEmpty: self = .ping
@@ -49,7 +65,9 @@ enum ClientResource: Hashable {
       case "buckets": self.init(type: type, parts)
       default: return nil
       }
-    default: return nil
+    default:
+      guard let fold = FoldResource(all) else { return nil }
+      self = .fold(fold)
     }
   }
 
@@ -81,6 +99,7 @@ enum ClientResource: Hashable {
       self = rest[0].isEmpty ? .keys(bucket) : .object(ObjectKey(bucket: bucket, key: rest[0]))
     case ("index", 2): self = .index(bucket, field: rest[0], lower: rest[1], upper: nil)
     case ("index", 3): self = .index(bucket, field: rest[0], lower: rest[1], upper: rest[2])
+    case ("query", 0): self = .query(bucket)
     case ("counters", 1): self = .counter(ObjectKey(bucket: bucket, key: rest[0]))
     case ("datatypes", 0): self = .dataTypes(bucket)
     case ("datatypes", 1): self = .dataType(ObjectKey(bucket: bucket, key: rest[0]))
@@ -91,12 +110,12 @@ enum ClientResource: Hashable {
   /// The methods that the resource answers to.
   var methods: [String] {
     switch self {
-    case .ping, .index, .buckets: ["GET", "HEAD"]
+    case .ping, .index, .buckets, .fold: ["GET", "HEAD"]
     case .keys: ["GET", "HEAD", "POST"]
     case .object: ["GET", "HEAD", "PUT", "POST", "DELETE"]
     case .properties: ["GET", "HEAD", "PUT", "POST", "DELETE"]
     case .counter, .dataType: ["GET", "HEAD", "POST"]
-    case .dataTypes, .mapReduce: ["POST"]
+    case .dataTypes, .mapReduce, .query: ["POST"]
     case .oldBucket: ["GET", "HEAD", "PUT", "POST"]
     }
   }
