@@ -10,7 +10,7 @@ extension IntegrationTests {
   ) -> KVClient {
     var configuration = KVClientConfiguration(
       endpoints: cluster.ports.map { KVEndpoint(host: "127.0.0.1", port: $0.client) })
-    configuration.requestTimeout = .seconds(60)
+    configuration.requestTimeout = .seconds(120)
     change(&configuration)
     return KVClient(configuration: configuration)
   }
@@ -55,7 +55,7 @@ extension IntegrationTests {
 
     let hedged = routedClient(cluster) {
       $0.hedging = .after(.milliseconds(200))
-      $0.attemptTimeout = .seconds(30)
+      $0.attemptTimeout = .seconds(100)
     }
     for number in 0..<30 { _ = try await hedged.get(self.shared(number)) }
     for number in 0..<30 {
@@ -71,7 +71,7 @@ extension IntegrationTests {
     }
     let taken = began.duration(to: .now)
     kill(paused, SIGCONT)
-    #expect(taken < .seconds(25), "no read waited for the paused node: \(taken)")
+    #expect(taken < .seconds(80), "no read waited for the paused node: \(taken)")
     #expect(hedged.statistics.hedgesWon >= 1, "\(hedged.statistics)")
     await hedged.close()
   }

@@ -119,9 +119,9 @@ final class RememberingObserver: ClientObserver {
   func endpointRecovered(_ endpoint: KVEndpoint) { add("recovered \(endpoint)") }
 }
 
-/// Waits until something is so, for up to a minute.
+/// Waits until something is so, for up to five minutes: other tests may hold the threads.
 func eventually(_ isSo: () async throws -> Bool) async throws -> Bool {
-  let deadline = ContinuousClock.now + .seconds(60)
+  let deadline = ContinuousClock.now + .seconds(300)
   while try await !isSo() {
     guard ContinuousClock.now < deadline else { return false }
     try await Task.sleep(for: .milliseconds(5))
