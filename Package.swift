@@ -59,7 +59,10 @@ var targets: [Target] = [
     ]),
   module(
     "KVClient",
-    ["KVBase", "KVModel", "KVProtocol", "KVTransport", nio("NIOCore"), nio("NIOPosix")]),
+    [
+      "KVBase", "KVModel", "KVProtocol", "KVTransport", nio("NIOCore"), nio("NIOPosix"),
+      .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+    ]),
   module("SpineServices", ["KVBase", "KVClient", "KVModel", "CCrypto"]),
   module("KVSimulator", ["KVBase", "KVModel", "KVStorage", "KVCluster", "KVNode"]),
 
@@ -93,10 +96,18 @@ var targets: [Target] = [
     ]),
   tests(
     "KVClientTests",
-    ["KVClient", "KVModel", "KVProtocol", "KVTransport", "KVBase", nio("NIOPosix")]),
+    [
+      "KVClient", "KVModel", "KVProtocol", "KVTransport", "KVBase", nio("NIOPosix"),
+      .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+    ]),
   tests("SpineServicesTests", ["SpineServices", "KVClient", "KVModel", "KVBase"]),
   tests("SimulationTests", ["KVSimulator", "KVStorage", "KVModel", "KVBase"]),
-  tests("IntegrationTests", ["KVClient", "KVModel", "KVBase"]),
+  tests(
+    "IntegrationTests",
+    [
+      "KVClient", "KVModel", "KVBase",
+      .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+    ]),
   tests("KVFuzzTests", ["kvfuzz", "KVBase"]),
   tests("ConformanceTests", [], exclude: ["Python"]),
   tests("TidyTests", []),

@@ -1,5 +1,4 @@
-import KVBase
-import KVProtocol
+import KVModel
 public import NIOCore
 import NIOPosix
 
@@ -18,17 +17,29 @@ import NIOPosix
 /// A write should carry the context of the read that it is based on: it then replaces what was read,
 /// and anything written meanwhile by others stays beside it as a sibling.
 ///
-/// Requests go to the endpoint with the least to do; one that cannot be reached is left alone for a
-/// while. What is tried again, at most ``KVClientConfiguration/attempts`` times and within a budget
-/// of a fifth of all requests: everything that was certainly not performed (no connection, overload),
-/// reads, deletes with a context, and writes that the caller calls idempotent. A write whose fate is
-/// unknown is never repeated otherwise; it fails with ``KVClientError/isAmbiguous`` set.
+/// **Where requests go.** A request about a key goes to a node that holds it, once the client has
+/// learned where it lies (``KVClientConfiguration/routing``); all others to the endpoint with the least
+/// to do. Endpoints that cannot be reached or do not answer are left alone while there are others. Any
+/// node takes any request, so none of this makes a request fail.
+///
+/// **What is repeated**, at most ``KVClientConfiguration/attempts`` times and within a budget of a
+/// fifth of all requests: everything that was certainly not performed (no connection, overload), reads,
+/// deletes with a context, and writes that the caller calls idempotent. A write whose fate is unknown is
+/// never repeated otherwise; it fails with ``KVClientError/isAmbiguous`` set. Reads of slow nodes can
+/// be asked of another at once (``KVClientConfiguration/hedging``).
+///
+/// `Docs/Client.md` is the guide.
 ///
 /// **Concurrency**: any task. Close the client when it is no longer needed.
 public final class KVClient: Sendable {
   let configuration: KVClientConfiguration
   let pool: ConnectionPool
-  private let budget = RetryBudget()
+  let budget = RetryBudget()
+  let latencies = LatencyEstimate()
+  let recorder: ClientRecorder
+  /// Nil when requests go to any node.
+  let topology: Topology?
+  private let scout: TopologyScout?
 
   /// A client; it connects with the first request.
   ///
@@ -40,129 +51,41 @@ public final class KVClient: Sendable {
     group: (any EventLoopGroup)? = nil
   ) {
     self.configuration = configuration
+    recorder = ClientRecorder(observer: configuration.observer)
     pool = ConnectionPool(
-      configuration: configuration, group: group ?? MultiThreadedEventLoopGroup.singleton)
+      configuration: configuration, group: group ?? MultiThreadedEventLoopGroup.singleton,
+      recorder: recorder)
+    guard configuration.routing == .primaries, Set(configuration.endpoints).count > 1 else {
+      topology = nil
+      scout = nil
+      return
+    }
+    let topology = Topology(
+      endpoints: configuration.endpoints, refresh: configuration.topologyRefresh)
+    self.topology = topology
+    scout = TopologyScout(
+      topology: topology, pool: pool, recorder: recorder, patience: configuration.connectTimeout)
   }
 
+  /// What the client has done so far.
+  public var statistics: ClientStatistics { recorder.statistics }
+
   /// Closes every connection; requests under way may still finish, further ones fail.
-  public func close() async { await pool.close() }
-}
-
-// MARK: - Performing
-
-/// Whether a request whose fate is unknown may be sent again.
-enum Repeatability {
-  case never
-  case always
+  public func close() async {
+    await pool.close()
+    await scout?.close()
+  }
 }
 
 extension KVClient {
-  /// Performs a request that has one answer.
-  func perform(
-    _ request: WireRequest, _ repeatability: Repeatability, isWrite: Bool, timeout: Duration?
-  ) async throws(KVClientError) -> (reply: WireReply, endpoint: KVEndpoint) {
-    budget.recordRequest()
-    let deadline = ContinuousClock.now + deadlineAllowance(timeout)
-    let payload = request.payload
-    guard payload.count <= pool.largestFrame else {
-      throw KVClientError(
-        .tooLarge, "a request of \(payload.count) bytes, over \(pool.largestFrame)")
+  /// Where the primaries of the call's key are, as far as is known; what is not is learned meanwhile.
+  func primaries(of call: Call) -> [KVEndpoint] {
+    guard let topology, let scout, let key = call.key else { return [] }
+    let plan = topology.plan(for: key)
+    if plan.wantsLearning, topology.beginLearning() {
+      // Ends by itself: each question has a time limit.
+      Task { topology.endLearning(progress: await scout.learn(plan, for: key)) }
     }
-    var tried: Set<KVEndpoint> = []
-    var attempt = 1
-    while true {
-      let failure: KVClientError
-      do throws(KVClientError) {
-        return try await performOnce(
-          payload, isWrite, attemptDeadline(deadline, repeatability, timeout), tried)
-      } catch {
-        failure = error
-      }
-      let mayRepeat =
-        failure.mayBeRetriedElsewhere
-        || repeatability == .always && [.connectionLost, .timeout].contains(failure.code)
-      guard mayRepeat, attempt < configuration.attempts, budget.spend() else { throw failure }
-      if let endpoint = failure.endpoint { tried.insert(endpoint) }
-      let pause = configuration.retryPause * (1 << (attempt - 1))
-      guard ContinuousClock.now + pause < deadline else { throw failure }
-      do {
-        try await Task.sleep(for: pause)
-      } catch {
-        throw failure
-      }
-      attempt += 1
-    }
-  }
-
-  /// The client waits a little longer than it tells the server to, for the answer to arrive.
-  private func deadlineAllowance(_ timeout: Duration?) -> Duration {
-    timeout.map { $0 + .seconds(1) } ?? configuration.requestTimeout
-  }
-
-  private func attemptDeadline(
-    _ deadline: ContinuousClock.Instant, _ repeatability: Repeatability, _ timeout: Duration?
-  ) -> ContinuousClock.Instant {
-    guard repeatability == .always, timeout == nil else { return deadline }
-    return min(deadline, ContinuousClock.now + attemptTimeout)
-  }
-
-  private var attemptTimeout: Duration {
-    min(
-      configuration.attemptTimeout ?? configuration.requestTimeout / 2,
-      configuration.requestTimeout)
-  }
-
-  /// What a node is told: less than the client waits, so that its answer still arrives.
-  func serverTimeout(_ asked: Duration?, _ repeatability: Repeatability) -> Duration {
-    asked ?? (repeatability == .always ? attemptTimeout : configuration.requestTimeout) / 4 * 3
-  }
-
-  private func performOnce(
-    _ payload: Bytes, _ isWrite: Bool, _ deadline: ContinuousClock.Instant,
-    _ tried: Set<KVEndpoint>
-  ) async throws(KVClientError) -> (reply: WireReply, endpoint: KVEndpoint) {
-    let connection = try await pool.acquire(before: deadline, avoiding: tried)
-    let endpoint = connection.endpoint
-    guard connection.send(payload) else {
-      await pool.discard(connection)
-      throw KVClientError(.connectionFailed, "the connection was closed", endpoint: endpoint)
-    }
-    switch await connection.next(before: deadline) {
-    case .failure(let failure):
-      await pool.discard(connection)
-      throw KVClientError(failure, endpoint: endpoint, isWrite: isWrite)
-    case .success(let frame):
-      let reply: WireReply
-      do throws(ProtocolFailure) {
-        reply = try WireReply(payload: frame)
-      } catch {
-        await pool.discard(connection)
-        throw KVClientError(
-          .protocolViolation, error.text, endpoint: endpoint, isAmbiguous: isWrite)
-      }
-      await pool.release(connection)
-      if case .error(let text) = reply {
-        throw KVClientError(text: text, endpoint: endpoint, isWrite: isWrite)
-      }
-      return (reply, endpoint)
-    }
-  }
-
-  /// The error for an answer of another kind than was asked for.
-  func unexpected(_ reply: WireReply, _ endpoint: KVEndpoint, isWrite: Bool) -> KVClientError {
-    KVClientError(
-      .protocolViolation, "the server answered with \(reply)", endpoint: endpoint,
-      isAmbiguous: isWrite)
-  }
-}
-
-extension KVClientError {
-  init(_ failure: ReceiveFailure, endpoint: KVEndpoint, isWrite: Bool) {
-    switch failure {
-    case .timedOut: self.init(.timeout, "no answer in time", endpoint: endpoint)
-    case .cancelled: self.init(.cancelled, "the task was cancelled", endpoint: endpoint)
-    case .closed(let how): self.init(.connectionLost, "connection lost: \(how)", endpoint: endpoint)
-    }
-    isAmbiguous = isWrite
+    return plan.primaries
   }
 }

@@ -50,6 +50,19 @@ public struct KVClientConfiguration: Sendable {
   public var endpointPause: Duration = .milliseconds(100)
   /// See ``endpointPause``.
   public var longestEndpointPause: Duration = .seconds(5)
+  /// How long a connection may lie idle before it is asked whether it still works.
+  public var healthCheckInterval: Duration = .seconds(10)
+  /// Where requests about one key are sent.
+  public var routing = KVRouting.primaries
+  /// How old the knowledge of where keys lie may become; changed rings are noticed so late.
+  ///
+  /// Learning costs at most a question per partition of the ring in this time, and none for partitions
+  /// whose keys nobody asks for.
+  public var topologyRefresh: Duration = .seconds(60)
+  /// When a read that takes long is asked of a second node.
+  public var hedging = KVHedging.off
+  /// Who is told what the client does.
+  public var observer: (any ClientObserver)?
   /// Keys or bucket names that a listing into an array may hold.
   public var listingLimit = 1_000_000
 
@@ -59,5 +72,53 @@ public struct KVClientConfiguration: Sendable {
   public init(endpoints: [KVEndpoint]) {
     precondition(!endpoints.isEmpty, "a client needs at least one endpoint")
     self.endpoints = endpoints
+  }
+}
+
+/// Where requests about one key are sent.
+public struct KVRouting: Hashable, Sendable {
+  private enum Kind {
+    case primaries
+    case anyNode
+  }
+
+  private let kind: Kind
+
+  /// To a node that holds the key, when one is known and well, which saves the cluster a step.
+  ///
+  /// With one endpoint the same as ``anyNode``.
+  public static let primaries = KVRouting(kind: .primaries)
+  /// To the endpoint with the least to do; right when endpoints are load balancers.
+  public static let anyNode = KVRouting(kind: .anyNode)
+}
+
+/// When a read that takes long is asked of a second node.
+///
+/// The second request is paid from the retry budget, a fifth of all requests.
+public struct KVHedging: Hashable, Sendable {
+  enum Kind: Hashable {
+    case off
+    case after(Duration)
+    case observed(quantile: Double, atLeast: Duration)
+  }
+
+  let kind: Kind
+
+  /// Never.
+  public static let off = KVHedging(kind: .off)
+
+  /// After this time.
+  public static func after(_ delay: Duration) -> KVHedging { KVHedging(kind: .after(delay)) }
+
+  /// After the time in which the given share of recent reads was answered, measured by this client.
+  ///
+  /// Begins when a hundred reads have been measured.
+  ///
+  /// - Precondition: the quantile is between 0 and 1.
+  public static func observed(
+    quantile: Double = 0.99, atLeast: Duration = .milliseconds(5)
+  ) -> KVHedging {
+    precondition((0...1).contains(quantile), "a quantile of \(quantile)")
+    return KVHedging(kind: .observed(quantile: quantile, atLeast: atLeast))
   }
 }

@@ -53,6 +53,14 @@ public struct KVClientError: Error, Hashable, Sendable, CustomStringConvertible 
     public static let cancelled = Code(rawValue: 3018)
     /// What is stored is no value of the type that was asked for.
     public static let undecodable = Code(rawValue: 3019)
+    /// Removal from a data type, without saying what was seen, of what is not there.
+    public static let notPresent = Code(rawValue: 3020)
+    /// The bucket or what is stored in it is not of the data type that was asked for.
+    public static let wrongDataType = Code(rawValue: 3021)
+    /// A counter would leave the numbers it can hold.
+    public static let counterOverflow = Code(rawValue: 3022)
+    /// There are siblings, and the resolver does not choose among them.
+    public static let unresolvedSiblings = Code(rawValue: 3023)
   }
 
   /// What went wrong.
@@ -86,12 +94,22 @@ public struct KVClientError: Error, Hashable, Sendable, CustomStringConvertible 
   /// The error for a server's error text.
   init(text: String, endpoint: KVEndpoint, isWrite: Bool) {
     guard let failure = RequestFailure(text: text) else {
-      self.init(.refused, text, endpoint: endpoint)
+      self.init(Self.refusal(text), text, endpoint: endpoint)
       return
     }
     let (code, isAmbiguous) = Self.classify(failure)
     self.init(
       code, text, endpoint: endpoint, failure: failure, isAmbiguous: isWrite && isAmbiguous)
+  }
+
+  /// The code of a refusal that only its text tells from others.
+  private static func refusal(_ text: String) -> Code {
+    if text.hasPrefix("{precondition,{not_present,") { return .notPresent }
+    if text.hasPrefix("{counter_overflow,") { return .counterOverflow }
+    let isMismatch =
+      text.hasPrefix("{type_mismatch,") || text.hasPrefix("Operation type is `")
+      || text.hasSuffix(" is not a supported type")
+    return isMismatch ? .wrongDataType : .refused
   }
 
   /// The code of a failure, and whether a write that failed so may have happened.

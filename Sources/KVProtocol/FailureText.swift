@@ -64,6 +64,11 @@ extension RequestFailure {
       self = .unknownBucketType(Bytes(name.utf8))
       return
     }
+    if text.hasPrefix("Error no bucket type `<<") {
+      let name = text.split(separator: "\"").dropFirst().first ?? ""
+      self = .unknownBucketType(Bytes(name.utf8))
+      return
+    }
     guard text.hasPrefix("{"), text.hasSuffix("}") else { return nil }
     let parts = text.dropFirst().dropLast().split(separator: ",", maxSplits: 3)
     guard let tag = parts.first.map(String.init) else { return nil }

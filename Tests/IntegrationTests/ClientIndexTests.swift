@@ -29,15 +29,15 @@ import Testing
     try await client.setProperties(properties, of: bucket)
     let patients = TypedBucket<Patient>(
       client: client, bucket: "patients",
-      indexes: { [Pair(key: Array("name_bin".utf8), value: Array($0.name.utf8))] }
-    ) { versions in
-      versions.dropFirst().reduce(into: versions[0]) { $0.allergies.formUnion($1.allergies) }
-    }
+      indexes: { [Pair(key: Array("name_bin".utf8), value: Array($0.name.utf8))] },
+      resolving: .merging { a, b in
+        Patient(name: max(a.name, b.name), allergies: a.allergies.union(b.allergies))
+      })
     #expect(try await patients.get("a") == nil)
     try await patients.put(Patient(name: "Ada", allergies: ["nuts"]), at: "a")
     try await patients.put(Patient(name: "Ada", allergies: ["eggs"]), at: "a")
     let both = try #require(try await patients.get("a"))
-    #expect(both.value.allergies == ["nuts", "eggs"])
+    #expect(both.value.allergies == ["nuts", "eggs"] && both.hadSiblings)
     try await patients.put(both.value, at: "a", context: both.context)
     try await patients.update("a") { patient in
       var patient = patient ?? Patient(name: "?", allergies: [])

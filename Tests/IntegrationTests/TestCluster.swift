@@ -67,6 +67,8 @@ final class TestCluster {
     }
   }
 
+  func processID(_ node: Int) -> pid_t? { processes[node]?.processIdentifier }
+
   func killHard(_ node: Int) {
     guard let process = processes.removeValue(forKey: node) else { return }
     kill(process.processIdentifier, SIGKILL)
@@ -95,6 +97,12 @@ final class TestCluster {
       let result = try self.admin(node, arguments)
       return result.status == 0 && isRight(result.output)
     }
+  }
+
+  /// Creates a bucket type with the given properties, as JSON.
+  func createType(_ name: String, _ properties: String) async throws {
+    try await adminEventually(
+      0, ["bucket-type", "create", name, "{\"props\":\(properties)}"])
   }
 
   /// A statistic of a node.

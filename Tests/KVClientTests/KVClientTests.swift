@@ -15,6 +15,8 @@ import Testing
     var configuration = KVClientConfiguration(endpoints: servers)
     configuration.requestTimeout = .seconds(300)
     configuration.connectTimeout = .seconds(60)
+    // Nothing but what a test asks for is sent.
+    configuration.routing = .anyNode
     change(&configuration)
     return KVClient(configuration: configuration)
   }

@@ -14,6 +14,10 @@ import Testing
     ],
     "KVCluster": ["KVBase", "KVModel"],
     "KVNode": ["KVBase", "KVModel", "KVCluster", "KVStorage"],
+    "KVClient": [
+      "KVBase", "KVModel", "KVProtocol", "KVTransport", "NIOCore", "NIOPosix", "SwiftProtobuf",
+      "Foundation", "Synchronization",
+    ],
     "KVTransport": ["KVBase", "NIOCore", "NIOPosix", "Synchronization"],
     "KVSimulator": ["KVBase", "KVModel", "KVStorage", "KVCluster", "KVNode"],
     "SpineServices": ["KVBase", "KVClient", "KVModel", "CCrypto", "Foundation", "Synchronization"],

@@ -51,6 +51,46 @@ import Testing
     for name in named { #expect(tests.contains(name), "no test is named \(name)") }
   }
 
+  /// The blocks of Swift of a document, without indentation.
+  private func examples(of path: String) throws -> [[String]] {
+    let document = try #require(try documents().first { $0.path == path })
+    var blocks: [[String]] = []
+    var isInside = false
+    for line in document.lines {
+      if line.hasPrefix("```") {
+        isInside = line == "```swift"
+        if isInside { blocks.append([]) }
+      } else if isInside {
+        blocks[blocks.count - 1].append(line.trimmingCharacters(in: .whitespaces))
+      }
+    }
+    return blocks
+  }
+
+  @Test func `the client's examples are those that a test runs`() throws {
+    let file = try #require(
+      try Repository.files(in: "Tests/IntegrationTests", suffix: "ClientExamples.swift").first)
+    let lines = file.lines.map { line in
+      let text = line.trimmingCharacters(in: .whitespaces)
+      return text.hasPrefix("private struct") ? String(text.dropFirst("private ".count)) : text
+    }
+    let code = lines.joined(separator: "\n")
+    let blocks = try examples(of: "Docs/Client.md")
+    #expect(blocks.count > 10)
+    for block in blocks {
+      #expect(
+        code.contains(block.joined(separator: "\n")),
+        "an example that no test runs:\n\(block.joined(separator: "\n"))")
+    }
+    let readme = try #require(
+      try examples(of: "README.md").first { $0.contains("import KVClient") })
+    for line in readme where !line.isEmpty && !line.hasPrefix("import") {
+      #expect(
+        lines.contains(line.replacing("port: 8087", with: "port: port")),
+        "a line of the README that no test runs: \(line)")
+    }
+  }
+
   @Test func `every document has one title`() throws {
     for file in try documents() {
       var fenced = false

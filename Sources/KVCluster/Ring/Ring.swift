@@ -1,4 +1,3 @@
-import KVBase
 public import KVModel
 
 /// Which node owns each partition of the hash space.
@@ -48,9 +47,7 @@ public struct Ring: Hashable, Sendable {
 
   /// The first partition of the key's preference list on a ring of `ringSize` partitions.
   public static func firstPartition(of key: ObjectKey, ringSize: Int) -> PartitionID {
-    let digest = SHA1.digest(placementBytes(key))
-    let top = UInt32(digest[0]) << 24 | UInt32(digest[1]) << 16 | UInt32(digest[2]) << 8
-    let segment = Int((top | UInt32(digest[3])) >> (32 - UInt32(ringSize.trailingZeroBitCount)))
+    let segment = Int(key.placement >> (32 - UInt32(ringSize.trailingZeroBitCount)))
     return PartitionID((segment + 1) % ringSize)
   }
 
@@ -58,23 +55,5 @@ public struct Ring: Hashable, Sendable {
   public func preferencePartitions(of key: ObjectKey, n: Int) -> [PartitionID] {
     let first = firstPartition(of: key).index
     return (0..<min(n, size)).map { PartitionID((first + $0) % size) }
-  }
-
-  /// The bytes whose SHA-1 places a key: Erlang's external form of `{Bucket, Key}`, as Riak hashes.
-  static func placementBytes(_ key: ObjectKey) -> Bytes {
-    var writer = ByteWriter(capacity: 24 + key.bucket.name.count + key.key.count)
-    func binary(_ bytes: Bytes) {
-      writer.write(UInt8(109))
-      writer.write(fixed: UInt32(bytes.count))
-      writer.write(raw: bytes)
-    }
-    writer.write(raw: [131, 104, 2])
-    if !key.bucket.isUntyped {
-      writer.write(raw: [104, 2])
-      binary(key.bucket.type)
-    }
-    binary(key.bucket.name)
-    binary(key.key)
-    return writer.bytes
   }
 }

@@ -3,7 +3,7 @@ public import KVBase
 /// A bucket, which is a name within a bucket type.
 ///
 /// The type `default` holds the untyped buckets.
-public struct BucketID: Hashable, Comparable, Sendable {
+public struct BucketID: Hashable, Comparable, Sendable, ExpressibleByStringLiteral {
   /// The type of untyped buckets.
   public static let defaultType = Bytes("default".utf8)
 
@@ -17,6 +17,14 @@ public struct BucketID: Hashable, Comparable, Sendable {
     self.type = type
     self.name = name
   }
+
+  /// The bucket `name` of `type`, both as UTF-8.
+  public init(type: String = "default", _ name: String) {
+    self.init(type: Bytes(type.utf8), name: Bytes(name.utf8))
+  }
+
+  /// The untyped bucket of this name.
+  public init(stringLiteral name: String) { self.init(name) }
 
   /// True for a bucket of the type `default`.
   public var isUntyped: Bool { type == Self.defaultType }
@@ -45,6 +53,11 @@ public struct ObjectKey: Hashable, Comparable, Sendable {
   public init(type: String = "default", bucket: String, key: String) {
     self.init(
       bucket: BucketID(type: Bytes(type.utf8), name: Bytes(bucket.utf8)), key: Bytes(key.utf8))
+  }
+
+  /// The object `key` of `bucket`, as UTF-8.
+  public init(_ key: String, in bucket: BucketID) {
+    self.init(bucket: bucket, key: Bytes(key.utf8))
   }
 
   /// The order of the values.

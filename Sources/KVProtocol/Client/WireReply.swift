@@ -16,6 +16,9 @@ package enum WireReply: Hashable, Sendable {
   case properties(BucketProperties)
   case propertiesStored
   case indexHits([WireIndexHit], continuation: Bytes?, done: Bool)
+  case preferenceList([PreferredVnode])
+  case dataType(WireDataType)
+  case dataTypeUpdated(WireDataType)
 
   /// Reads message code and body.
   ///
@@ -67,6 +70,9 @@ package enum WireReply: Hashable, Sendable {
       return .properties(BucketProperties(try RpbGetBucketResp(serializedBytes: body).props))
     case .bucketSet, .bucketReset: return .propertiesStored
     case .indexHits: return try .indexHits(body)
+    case .preferenceList: return try .preferenceList(body)
+    case .dataType: return .dataType(try WireDataType(fetched: body))
+    case .dataTypeUpdated: return .dataTypeUpdated(try WireDataType(updated: body))
     default: throw ProtocolFailure.undecodable("\(code) is not an answer")
     }
   }

@@ -16,6 +16,9 @@ package enum WireRequest: Hashable, Sendable {
   case setProperties(BucketID, BucketProperties)
   case resetProperties(BucketID)
   case index(WireIndexQuery)
+  case preferenceList(ObjectKey)
+  case fetchDataType(ObjectKey, GetOptions)
+  case updateDataType(WireDataTypeUpdate)
 
   /// Message code and body.
   package var payload: Bytes {
@@ -29,6 +32,9 @@ package enum WireRequest: Hashable, Sendable {
     case .delete(let key, let context, let options):
       FrameEncoding.payload(.delete, Self.delete(key, context, options))
     case .index(let query): query.payload
+    case .preferenceList(let key): Self.preferenceList(key)
+    case .fetchDataType(let key, let options): WireDataTypeUpdate.fetch(key, options)
+    case .updateDataType(let update): update.payload
     case .listBuckets(let type, let timeout):
       FrameEncoding.payload(
         .listBuckets,

@@ -38,7 +38,7 @@ enum DataTypeMessages {
     return operation
   }
 
-  private static func mapField(_ message: ProtobufFields) throws(ProtocolFailure) -> MapField {
+  static func mapField(_ message: ProtobufFields) throws(ProtocolFailure) -> MapField {
     guard let number = message.number(2),
       let kind = UInt8(exactly: number).flatMap(MapFieldKind.init(rawValue:))
     else { throw .undecodable("type of a map's field") }

@@ -7,28 +7,35 @@ import KVBase
 struct ProtobufFields {
   enum Value: Hashable {
     case number(UInt64)
+    /// A number of more than 64 bits; only read when asked for.
+    case wideNumber(UInt128)
     case bytes(ArraySlice<UInt8>)
     /// Fixed-width fields, which no message here has.
     case skipped
   }
 
   private let fields: [(number: UInt64, value: Value)]
+  private let isWide: Bool
 
   /// The fields of `body`.
   ///
+  /// - Parameters:
+  ///   - body: the message.
+  ///   - isWide: true to take numbers of up to 128 bits, which counters have.
   /// - Throws: what is wrong with the bytes.
-  init(_ body: ArraySlice<UInt8>) throws(ProtocolFailure) {
+  init(_ body: ArraySlice<UInt8>, isWide: Bool = false) throws(ProtocolFailure) {
     var fields: [(number: UInt64, value: Value)] = []
     var position = body.startIndex
     while position < body.endIndex {
-      let tag = try Self.varint(body, &position)
+      let tag: UInt64 = try Self.varint(body, &position)
       guard tag >> 3 > 0, tag >> 3 < 1 << 29 else { throw .undecodable("field number") }
       let value: Value
       switch tag & 7 {
+      case 0 where isWide: value = Self.wide(try Self.varint(body, &position))
       case 0: value = .number(try Self.varint(body, &position))
       case 1: value = try Self.skip(8, body, &position)
       case 2:
-        let count = try Self.varint(body, &position)
+        let count: UInt64 = try Self.varint(body, &position)
         guard count <= UInt64(body.endIndex - position) else { throw .undecodable("length") }
         value = .bytes(body[position..<position + Int(count)])
         position += Int(count)
@@ -38,17 +45,22 @@ struct ProtobufFields {
       fields.append((tag >> 3, value))
     }
     self.fields = fields
+    self.isWide = isWide
   }
 
-  private static func varint(
+  private static func wide(_ value: UInt128) -> Value {
+    UInt64(exactly: value).map { .number($0) } ?? .wideNumber(value)
+  }
+
+  private static func varint<Number: FixedWidthInteger>(
     _ body: ArraySlice<UInt8>, _ position: inout Int
-  ) throws(ProtocolFailure) -> UInt64 {
-    var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while position < body.endIndex, shift < 64 {
+  ) throws(ProtocolFailure) -> Number {
+    var value: Number = 0
+    var shift = 0
+    while position < body.endIndex, shift < Number.bitWidth {
       let byte = body[position]
       position += 1
-      value |= UInt64(byte & 0x7F) << shift
+      value |= Number(byte & 0x7F) << shift
       if byte < 0x80 { return value }
       shift += 7
     }
@@ -103,10 +115,24 @@ struct ProtobufFields {
     self.number(number).map { Int64(bitPattern: $0 >> 1) ^ -Int64(bitPattern: $0 & 1) }
   }
 
+  /// A signed number in zigzag form of up to 128 bits.
+  func wideSigned(_ number: UInt64) -> Int128? {
+    for field in fields.reversed() where field.number == number {
+      let value: UInt128
+      switch field.value {
+      case .number(let narrow): value = UInt128(narrow)
+      case .wideNumber(let wide): value = wide
+      case .bytes, .skipped: continue
+      }
+      return Int128(bitPattern: value >> 1) ^ -Int128(bitPattern: value & 1)
+    }
+    return nil
+  }
+
   /// A message in the message.
   func message(_ number: UInt64) throws(ProtocolFailure) -> ProtobufFields? {
     guard let body = slice(number) else { return nil }
-    return try ProtobufFields(body)
+    return try ProtobufFields(body, isWide: isWide)
   }
 
   /// All messages of a repeated field.
@@ -114,7 +140,7 @@ struct ProtobufFields {
     var result: [ProtobufFields] = []
     for field in fields where field.number == number {
       guard case .bytes(let body) = field.value else { continue }
-      result.append(try ProtobufFields(body))
+      result.append(try ProtobufFields(body, isWide: isWide))
     }
     return result
   }

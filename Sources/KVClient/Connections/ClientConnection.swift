@@ -15,9 +15,10 @@ final class ClientConnection: Sendable {
     self.inbox = inbox
   }
 
-  /// Connects to the endpoint.
+  /// Connects to the endpoint; the recorder is told of the beginning and the end.
   static func open(
-    _ endpoint: KVEndpoint, on group: any EventLoopGroup, configuration: FrameConfiguration
+    _ endpoint: KVEndpoint, on group: any EventLoopGroup, configuration: FrameConfiguration,
+    recorder: ClientRecorder
   ) async throws(TransportError) -> ClientConnection {
     let inbox = Mutex<FrameInbox?>(nil)
     let connection = try await FrameDialer.connect(
@@ -25,7 +26,11 @@ final class ClientConnection: Sendable {
     ) { connection in
       let made = FrameInbox(connection: connection)
       inbox.withLock { $0 = made }
-      return { made.receive($0) }
+      recorder.opened(endpoint)
+      return { event in
+        if case .closed = event { recorder.closed(endpoint) }
+        made.receive(event)
+      }
     }
     guard let inbox = inbox.withLock({ $0 }) else {
       preconditionFailure("a connection to \(endpoint) was opened but not accepted")

@@ -28,6 +28,8 @@ final class ReplyBatches<Item> {
   private let read: (WireReply) -> (items: [Item], isLast: Bool)?
   private var connection: ClientConnection?
   private var isDone = false
+  /// Set from the beginning to the end.
+  private var observed: (request: ObservedRequest, began: ContinuousClock.Instant)?
 
   init(
     client: KVClient, request: WireRequest,
@@ -39,6 +41,7 @@ final class ReplyBatches<Item> {
   }
 
   deinit {
+    ended(at: connection?.endpoint, nil)
     guard let connection else { return }
     let pool = client.pool
     Task { await pool.discard(connection) }
@@ -49,24 +52,42 @@ final class ReplyBatches<Item> {
     isolation actor: isolated (any Actor)? = #isolation
   ) async throws(KVClientError) -> [Item]? {
     while !isDone {
-      let connection = try await started()
       let items: [Item]
-      switch await connection.next(
-        before: ContinuousClock.now + client.configuration.listingTimeout)
-      {
-      case .failure(let failure):
-        await cancel()
-        throw KVClientError(failure, endpoint: connection.endpoint, isWrite: false)
-      case .success(let frame): items = try await take(frame, connection)
+      do throws(KVClientError) {
+        items = try await message()
+      } catch {
+        isDone = true
+        ended(at: error.endpoint, error)
+        throw error
       }
       if !items.isEmpty { return items }
     }
     return nil
   }
 
+  private func message(
+    isolation actor: isolated (any Actor)? = #isolation
+  ) async throws(KVClientError) -> [Item] {
+    let connection = try await started()
+    switch await connection.next(
+      before: ContinuousClock.now + client.configuration.listingTimeout)
+    {
+    case .failure(let failure):
+      await drop()
+      await client.noticed(failure, at: connection.endpoint)
+      throw KVClientError(failure, endpoint: connection.endpoint, isWrite: false)
+    case .success(let frame): return try await take(frame, connection)
+    }
+  }
+
   /// Ends it before its end.
   func cancel(isolation actor: isolated (any Actor)? = #isolation) async {
     isDone = true
+    ended(at: connection?.endpoint, nil)
+    await drop()
+  }
+
+  private func drop(isolation actor: isolated (any Actor)? = #isolation) async {
     guard let connection else { return }
     self.connection = nil
     await client.pool.discard(connection)
@@ -76,11 +97,12 @@ final class ReplyBatches<Item> {
     isolation actor: isolated (any Actor)? = #isolation
   ) async throws(KVClientError) -> ClientConnection {
     if let connection { return connection }
+    observed = (client.recorder.began(request), .now)
     let opened = try await client.pool.acquire(
-      before: ContinuousClock.now + client.configuration.requestTimeout, avoiding: [])
+      before: ContinuousClock.now + client.configuration.requestTimeout)
     connection = opened
     guard opened.send(request.payload) else {
-      await cancel()
+      await drop()
       throw KVClientError(
         .connectionFailed, "the connection was closed", endpoint: opened.endpoint)
     }
@@ -95,25 +117,34 @@ final class ReplyBatches<Item> {
     do throws(ProtocolFailure) {
       reply = try WireReply(payload: frame)
     } catch {
-      await cancel()
+      await drop()
       throw KVClientError(.protocolViolation, error.text, endpoint: connection.endpoint)
     }
     if case .error(let text) = reply {
-      await finish()
+      await giveBack()
       throw KVClientError(text: text, endpoint: connection.endpoint, isWrite: false)
     }
     guard let (items, isLast) = read(reply) else {
-      await cancel()
+      await drop()
       throw client.unexpected(reply, connection.endpoint, isWrite: false)
     }
-    if isLast { await finish() }
+    if isLast {
+      isDone = true
+      ended(at: connection.endpoint, nil)
+      await giveBack()
+    }
     return items
   }
 
-  private func finish(isolation actor: isolated (any Actor)? = #isolation) async {
-    isDone = true
+  private func giveBack(isolation actor: isolated (any Actor)? = #isolation) async {
     guard let connection else { return }
     self.connection = nil
     await client.pool.release(connection)
+  }
+
+  private func ended(at endpoint: KVEndpoint?, _ failure: KVClientError?) {
+    guard let (request, began) = observed else { return }
+    observed = nil
+    client.ended(request, began, at: endpoint, failure)
   }
 }

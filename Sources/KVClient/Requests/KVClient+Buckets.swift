@@ -73,7 +73,7 @@ extension KVClient {
   public func buckets(
     type: Bytes = BucketID.defaultType
   ) async throws(KVClientError) -> [Bytes] {
-    try await collect(NameBatches(client: self, request: .listBuckets(type: type, timeout: nil)))
+    try await collect(bucketBatches(type: type))
   }
 
   /// The keys of a bucket in batches, as the cluster finds them; a key may come more than once.
@@ -81,6 +81,11 @@ extension KVClient {
   /// No more is read than is consumed.
   public func keyBatches(in bucket: BucketID) -> NameBatches {
     NameBatches(client: self, request: .listKeys(bucket, timeout: nil))
+  }
+
+  /// The buckets of a type in batches, as the cluster finds them; a bucket may come more than once.
+  public func bucketBatches(type: Bytes = BucketID.defaultType) -> NameBatches {
+    NameBatches(client: self, request: .listBuckets(type: type, timeout: nil))
   }
 
   private func collect(_ batches: NameBatches) async throws(KVClientError) -> [Bytes] {
