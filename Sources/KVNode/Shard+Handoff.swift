@@ -24,7 +24,7 @@ extension Shard {
   @discardableResult
   mutating func startHandoffs() -> HandoffPlan {
     let plan = HandoffPlan(
-      view: view, shard: configuration.shard, shardCount: configuration.member.shardCount,
+      view: view, member: configuration.member, shard: configuration.shard,
       occupied: handoffs.occupied)
     guard phase == .serving, storeFailure == nil else { return plan }
     for item in plan.items

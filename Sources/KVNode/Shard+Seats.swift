@@ -77,9 +77,7 @@ extension Shard {
     guard storeFailure == nil else { return }
     viewChangedForSeats()
     guard areSeatsReady else { return }
-    let shardCount = configuration.member.shardCount
-    for index in stride(from: address.shard.index, to: view.ring.size, by: shardCount) {
-      let partition = PartitionID(index)
+    for partition in ownPartitions {
       guard let seat = seat(of: partition) else { continue }
       let owner = view.ring.owner(of: partition)
       switch seat.state {
@@ -114,9 +112,7 @@ extension Shard {
   /// leaves.
   mutating func seatRows() -> [ClusterStatus.TransferRow] {
     var rows: [ClusterStatus.TransferRow] = []
-    let shardCount = configuration.member.shardCount
-    for index in stride(from: address.shard.index, to: view.ring.size, by: shardCount) {
-      let partition = PartitionID(index)
+    for partition in ownPartitions {
       let owner = view.ring.owner(of: partition)
       guard owner != address.node, let seat = seat(of: partition), seat.state != .vacant else {
         continue
@@ -124,7 +120,7 @@ extension Shard {
       let handover = consensus.handovers[partition]
       rows.append(
         ClusterStatus.TransferRow(
-          kind: "seat", partition: index, from: configuration.member.name,
+          kind: "seat", partition: partition.index, from: configuration.member.name,
           to: view.member(owner)?.name ?? "unknown", objects: handover?.registers ?? 0, bytes: 0,
           isActive: handover != nil))
     }

@@ -304,7 +304,15 @@ extension Shard {
   /// True when this shard runs the vnodes of `partition` on its node.
   func runs(_ partition: PartitionID) -> Bool {
     partition.index < view.ring.size
-      && partition.shard(of: configuration.member.shardCount) == configuration.shard
+      && configuration.member.shard(of: partition) == configuration.shard
+  }
+
+  /// The partitions whose vnodes this shard runs on its node, owned or not.
+  var ownPartitions: some Sequence<PartitionID> {
+    (0..<view.ring.size).lazy.map { PartitionID($0) }.filter {
+      [member = configuration.member, shard = configuration.shard] in
+      member.shard(of: $0) == shard
+    }
   }
 
   var liveOperations: Int {

@@ -225,7 +225,7 @@ import Testing
       PendingTransfer(partition: $0, from: local, to: fixture.node(0))
     }
     let plan = HandoffPlan(
-      view: fixture.view, shard: ShardIndex(0), shardCount: 1,
+      view: fixture.view, member: fixture.view.members[0], shard: ShardIndex(0),
       occupied: [own[0], others[0], others[1]].sorted())
     #expect(plan.items.count == 2)
     #expect(
@@ -243,7 +243,8 @@ import Testing
       PendingTransfer(partition: others[0], from: fixture.node(0), to: local)
     ]
     let next = HandoffPlan(
-      view: fixture.view, shard: ShardIndex(0), shardCount: 1, occupied: [others[0]])
+      view: fixture.view, member: fixture.view.members[0], shard: ShardIndex(0),
+      occupied: [others[0]])
     #expect(next.items.isEmpty && next.blocked.isEmpty)
   }
 }

@@ -112,6 +112,40 @@ import Testing
     #expect(text.contains("peer protocol 2"))
   }
 
+  @Test func `a node whose shards are spread waits until every member knows that`() {
+    var cluster = MembershipCluster(seed: 8, count: 2)
+    cluster.nodes[1].version = 2
+    cluster.kill(1)
+    cluster.start(1)
+    let isFormed = cluster.form()
+    #expect(isFormed)
+    cluster.add(ringSize: 64, name: "new@host", layout: .spread)
+    guard case .refused(let text)? = cluster.join(2) else {
+      Issue.record("not refused")
+      return
+    }
+    #expect(text.contains("'n1@host' is not known to speak peer protocol 3"))
+    cluster.kill(1)
+    cluster.nodes[1].version = PeerProtocol.latest
+    cluster.start(1)
+    cluster.run(for: 20)
+    let reply = cluster.join(2)
+    #expect(reply == .done("Success: staged join request for 'new@host' to 'n0@host'"))
+    _ = cluster.commit()
+    let isSettled = cluster.run(for: 60) { $0.isSettled(3) }
+    #expect(isSettled)
+    // From now on a node of an earlier release is not let in.
+    cluster.add(ringSize: 64, name: "old@host")
+    cluster.kill(3)
+    cluster.nodes[3].version = 2
+    cluster.start(3)
+    guard case .refused(let reason)? = cluster.join(3) else {
+      Issue.record("not refused")
+      return
+    }
+    #expect(reason.contains("needs peer protocol 3"))
+  }
+
   @Test func `bad locations are refused`() {
     var cluster = MembershipCluster(seed: 7, count: 1)
     for location in [String(repeating: "x", count: 256), "a\nb"] {

@@ -54,12 +54,14 @@ struct MembershipCluster {
     for index in 0..<count { add(ringSize: ringSize, name: "n\(index)@host") }
   }
 
-  mutating func add(ringSize: Int, name: String, location: String = "") {
+  mutating func add(
+    ringSize: Int, name: String, layout: ShardLayout = .modulo, location: String = ""
+  ) {
     let port = UInt16(8000 + nodes.count)
     let member = Member(
       name: name, endpoint: Endpoint(host: "10.0.0.1", port: port),
-      clientEndpoint: Endpoint(host: "10.0.0.1", port: port + 1000), shardCount: 2, status: .valid,
-      location: location)
+      clientEndpoint: Endpoint(host: "10.0.0.1", port: port + 1000), shardCount: 2,
+      shardLayout: layout, status: .valid, location: location)
     nodes.append(Node(member: member))
     start(nodes.count - 1, ringSize: ringSize)
   }

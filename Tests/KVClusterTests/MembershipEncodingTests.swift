@@ -43,11 +43,16 @@ import Testing
     var located = state
     located.setLocation("rack1", of: state.members[0].id)
     located.staged.append(.locate(state.members[0].id, "rack2"))
+    var spread = located
+    spread.members[1].shardLayout = .spread
+    var newcomer = member("y@h")
+    newcomer.shardLayout = .spread
     var noted = plan
     noted.notes = ["balanced"]
     noted.membersAfter[0].location = "rack3"
     let bodies: [MembershipMessage.Body] = [
-      .ring(located), .location("rack4"), .adminReply(id: 8, .plan(noted)),
+      .ring(located), .ring(spread), .joinRequest(newcomer, ringSize: 8), .location("rack4"),
+      .adminReply(id: 8, .plan(noted)),
       .adminRequest(id: 9, .locate("a", at: "rack5")), .adminRequest(id: 9, .locate(nil, at: "")),
       .ping(sequence: 1), .pong(sequence: 300), .pingRequest(sequence: 2, target: node),
       .targetAnswered(sequence: 3, target: node, incarnation: 9), .greeting, .ringRequest,

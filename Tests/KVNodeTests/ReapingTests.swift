@@ -85,8 +85,7 @@ import Testing
     // An old copy at a node that owns no partition of the key, which does not hand it off.
     let old = try #require(try cluster.stored(key, partition, on: primaries[0]))
     let (bytes, head) = old.encoded()
-    let place = Address(
-      node: cluster.node(outside), shard: partition.shard(of: cluster.shardCount))
+    let place = try #require(cluster.view.address(of: partition, on: cluster.node(outside)))
     _ = try cluster.stores[place]?.apply(
       [.put(key, partition, encoded: bytes, headByteCount: head)])
     cluster.blockHandoff = true
@@ -112,7 +111,7 @@ import Testing
     #expect(try isGone(key, in: cluster))
     // As from a backup: straight into one primary's store.
     let (bytes, head) = old.encoded()
-    let place = Address(node: owner, shard: partitions[1].shard(of: cluster.shardCount))
+    let place = try #require(cluster.view.address(of: partitions[1], on: owner))
     _ = try cluster.stores[place]?.apply(
       [.put(key, partitions[1], encoded: bytes, headByteCount: head)])
     #expect(try cluster.get(key, at: 0, r: .all)?.isDeleted == true)
@@ -161,7 +160,7 @@ import Testing
     try cluster.run(milliseconds: 100)
     let partition = cluster.view.ring.preferencePartitions(of: key, n: 3)[1]
     let owner = cluster.view.ring.owner(of: partition)
-    let place = Address(node: owner, shard: partition.shard(of: cluster.shardCount))
+    let place = try #require(cluster.view.address(of: partition, on: owner))
     _ = try cluster.stores[place]?.apply([.remove(key, partition)])
     try cluster.run(milliseconds: 20_000)
     #expect(cluster.probes["tombstone repaired", default: 0] > 0)

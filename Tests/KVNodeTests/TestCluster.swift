@@ -352,9 +352,8 @@ final class TestCluster {
   // MARK: What is stored
 
   func stored(_ key: ObjectKey, _ partition: PartitionID, on node: NodeID) throws -> KVObject? {
-    guard
-      let bytes = try stores[
-        Address(node: node, shard: partition.shard(of: shardCount))]?.object(key, in: partition)
+    guard let place = view.address(of: partition, on: node),
+      let bytes = try stores[place]?.object(key, in: partition)
     else { return nil }
     return try KVObject(encoded: bytes)
   }

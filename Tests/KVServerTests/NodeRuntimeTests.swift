@@ -189,6 +189,30 @@ import Testing
     }
   }
 
+  @Test func `a data directory keeps the layout of shards it was made with`() async throws {
+    try await withDirectory { directory in
+      var settings = configuration("a", in: directory)
+      settings.shardCount = 2
+      let made = try NodeDirectory.open(settings, processorCount: 2)
+      made.release()
+      #expect(made.identity.shardLayout == .spread)
+      let path = "\(settings.dataDirectory)/node.toml"
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      #expect(text.contains("format = 2"))
+      // As a release made it that knew one layout only.
+      try text.replacing("format = 2", with: "format = 1")
+        .write(toFile: path, atomically: true, encoding: .utf8)
+      let found = try NodeDirectory.open(settings, processorCount: 2)
+      found.release()
+      #expect(found.identity.shardLayout == .modulo)
+      try text.replacing("format = 2", with: "format = 3")
+        .write(toFile: path, atomically: true, encoding: .utf8)
+      #expect(throws: ServerError.self) {
+        _ = try NodeDirectory.open(settings, processorCount: 2)
+      }
+    }
+  }
+
   private func eventually(_ isTrue: () async -> Bool) async -> Bool {
     for _ in 0..<200 {
       if await isTrue() { return true }

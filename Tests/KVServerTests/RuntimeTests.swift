@@ -1,5 +1,7 @@
+import Glibc
 import KVBase
 import KVCluster
+import Synchronization
 import Testing
 
 @testable import KVServer
@@ -67,6 +69,94 @@ import Testing
     }
     #expect(count == 20_000)
   }
+
+  @Test func `an item offered to an idle mailbox is the caller's to serve, others wait meanwhile`()
+  {
+    let mailbox = Mailbox<Int>(limit: 10, byteLimit: 100)
+    let now = SystemClock.instant()
+    var batch: [Int] = []
+    // Who drains has the right before and after.
+    #expect(mailbox.offer(1, byteCount: 0, at: now) == .posted)
+    mailbox.drain(into: &batch, until: .distantFuture)
+    #expect(mailbox.offer(2, byteCount: 0, at: now) == .posted)
+    mailbox.release(next: .distantFuture, pause: nil)
+    #expect(mailbox.offer(3, byteCount: 0, at: now) == .posted, "behind another")
+    mailbox.drain(into: &batch, until: .distantFuture)
+    #expect(batch == [2, 3])
+    mailbox.release(next: .distantFuture, pause: nil)
+    #expect(mailbox.offer(4, byteCount: 0, at: now) == .taken)
+    #expect(mailbox.offer(5, byteCount: 0, at: now) == .posted)
+    mailbox.takeMore(into: &batch, limit: 10)
+    #expect(batch == [5])
+    mailbox.release(next: .distantFuture, pause: nil)
+    #expect(mailbox.offer(6, byteCount: 0, at: now) == .taken)
+  }
+
+  @Test func `while a pause lasts, only the draining thread serves`() {
+    let mailbox = Mailbox<Int>(limit: 10, byteLimit: 100)
+    var batch: [Int] = []
+    let now = SystemClock.instant()
+    mailbox.drain(into: &batch, until: now)
+    mailbox.release(next: .distantFuture, pause: now + .seconds(1))
+    #expect(mailbox.offer(1, byteCount: 0, at: now) == .posted)
+    mailbox.drain(into: &batch, until: .distantFuture)
+    mailbox.release(next: .distantFuture, pause: nil)
+    #expect(mailbox.offer(2, byteCount: 0, at: now + .seconds(2)) == .taken)
+  }
+
+  @Test func `a release with an earlier time wakes the draining thread by it`() {
+    let mailbox = Mailbox<Int>(limit: 10, byteLimit: 100)
+    let woken = Latch()
+    startThread("drain") {
+      var batch: [Int] = []
+      repeat { mailbox.drain(into: &batch, until: .distantFuture) } while !batch.isEmpty
+      woken.open()
+    }
+    // Posted while the thread is not asleep yet.
+    while mailbox.offer(1, byteCount: 0, at: SystemClock.instant()) != .taken { usleep(100) }
+    mailbox.release(next: SystemClock.instant() + .milliseconds(5), pause: nil)
+    #expect(woken.wait(until: SystemClock.instant() + .seconds(10)))
+  }
+
+  @Test func `one thread serves at a time, and every item is served once`() {
+    let mailbox = Mailbox<Int>(limit: 100_000, byteLimit: .max)
+    let serving = Atomic<Int>(0)
+    let served = Atomic<Int>(0)
+    let direct = Atomic<Int>(0)
+    @Sendable func serve(_ count: Int) {
+      #expect(serving.wrappingAdd(1, ordering: .relaxed).oldValue == 0)
+      served.wrappingAdd(count, ordering: .relaxed)
+      serving.wrappingSubtract(1, ordering: .relaxed)
+    }
+    let finished = Latch()
+    startThread("drain") {
+      var batch: [Int] = []
+      let end = SystemClock.instant() + .seconds(30)
+      while served.load(ordering: .relaxed) < 40_000, SystemClock.instant() < end {
+        mailbox.drain(into: &batch, until: SystemClock.instant() + .milliseconds(100))
+        serve(batch.count)
+      }
+      finished.open()
+    }
+    for thread in 0..<4 {
+      startThread("offer-\(thread)") {
+        for number in 0..<10_000 {
+          switch mailbox.offer(number, byteCount: 0, at: SystemClock.instant()) {
+          case .taken:
+            direct.wrappingAdd(1, ordering: .relaxed)
+            serve(1)
+            mailbox.release(next: SystemClock.instant() + .milliseconds(100), pause: nil)
+          case .posted: break
+          case .refused: Issue.record("refused")
+          }
+          if number % 100 == 0 { usleep(50) }
+        }
+      }
+    }
+    #expect(finished.wait(until: .distantFuture))
+    #expect(served.load(ordering: .relaxed) == 40_000)
+    #expect(direct.load(ordering: .relaxed) > 0)
+  }
 }
 
 @Suite struct LatencyHistogramTests {
@@ -107,7 +197,7 @@ import Testing
     #expect(
       PeerFrame.encode(hello) == [
         1, 0x53, 0x4B, 0x56, 0x50, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0x61, 0x40, 0x68, 1, 0x68, 0x1F,
-        0xA3, 0, 1, 0, 2,
+        0xA3, 0, 1, 0, 3,
       ])
     let frame = PeerFrame.encode(
       [9, 9], target: NodeID(rawValue: 5), shard: ShardIndex(2), from: ShardIndex(1))

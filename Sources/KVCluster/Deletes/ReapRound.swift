@@ -67,8 +67,7 @@ public struct ReapRound: Sendable {
     var voters: [(address: Address, partitions: [PartitionID])] = []
     for member in view.members {
       for partition in group.partitions(ringSize: ringSize) {
-        let address = Address(
-          node: member.id, shard: partition.shard(of: member.shardCount))
+        let address = Address(node: member.id, shard: member.shard(of: partition))
         if let index = voters.firstIndex(where: { $0.address == address }) {
           voters[index].partitions.append(partition)
         } else {

@@ -24,10 +24,10 @@ public struct HandoffPlan: Hashable, Sendable {
   /// What must be sent but cannot be now, because the receiver is unavailable.
   public private(set) var blocked: [Item] = []
 
-  /// The handoffs of a shard that runs every `shardCount`-th partition from `shard` on and whose
-  /// store holds objects of the partitions `occupied`.
+  /// The handoffs of a shard of this node, as `member` describes it, whose store holds objects of the
+  /// partitions `occupied`.
   public init(
-    view: ClusterView, shard: ShardIndex, shardCount: Int, occupied: [PartitionID]
+    view: ClusterView, member: Member, shard: ShardIndex, occupied: [PartitionID]
   ) {
     for partition in occupied where partition.index < view.ring.size {
       let owner = view.ring.owner(of: partition)
@@ -42,7 +42,8 @@ public struct HandoffPlan: Hashable, Sendable {
       }
     }
     emptyTransfers = view.transfers.filter { transfer in
-      transfer.from == view.local && transfer.partition.shard(of: shardCount) == shard
+      transfer.from == view.local
+        && member.shard(of: transfer.partition) == shard
         && view.ring.owner(of: transfer.partition) == view.local
         && !occupied.contains(transfer.partition)
     }

@@ -27,8 +27,10 @@ public struct Member: Hashable, Sendable {
   public var endpoint: Endpoint
   /// Where it serves protobuf clients.
   public var clientEndpoint: Endpoint
-  /// Its number of shards, which decides the shard of each partition there.
+  /// Its number of shards.
   public var shardCount: Int
+  /// How its partitions are divided among them.
+  public var shardLayout: ShardLayout
   /// Where it stands.
   public var status: MemberStatus
   /// Its rack or site, which replicas should not share; empty when it has none.
@@ -40,15 +42,21 @@ public struct Member: Hashable, Sendable {
   /// A member with the given facts.
   public init(
     name: String, endpoint: Endpoint, clientEndpoint: Endpoint, shardCount: Int,
-    status: MemberStatus, location: String = ""
+    shardLayout: ShardLayout = .modulo, status: MemberStatus, location: String = ""
   ) {
     id = NodeID(name: name)
     self.name = name
     self.endpoint = endpoint
     self.clientEndpoint = clientEndpoint
     self.shardCount = shardCount
+    self.shardLayout = shardLayout
     self.status = status
     self.location = location
+  }
+
+  /// The shard of this node that runs the vnode of `partition`.
+  public func shard(of partition: PartitionID) -> ShardIndex {
+    shardLayout.shard(of: partition, among: shardCount)
   }
 }
 
@@ -137,7 +145,18 @@ public struct ClusterView: Sendable, Hashable {
 
   /// The shard that runs the vnode of `partition` on `node`; nil when the node is not a member.
   public func address(of partition: PartitionID, on node: NodeID) -> Address? {
-    member(node).map { Address(node: node, shard: partition.shard(of: $0.shardCount)) }
+    member(node).map { Address(node: node, shard: $0.shard(of: partition)) }
+  }
+
+  /// For each partition the shard of this node, as `member` describes it, that runs the first of the
+  /// `count` partitions from it on that this node owns; nil where it owns none of them.
+  ///
+  /// Cost is O(ring size times `count`).
+  public func shards(of member: Member, within count: Int) -> [ShardIndex?] {
+    (0..<ring.size).map { first in
+      let near = (0..<min(count, ring.size)).lazy.map { PartitionID((first + $0) % ring.size) }
+      return near.first { ring.owner(of: $0) == member.id }.map { member.shard(of: $0) }
+    }
   }
 
   /// The properties of a bucket: its own, else its type's, else the defaults.

@@ -148,7 +148,11 @@ extension Membership {
       return
     }
     if let version = peerVersions[newcomer.id], version < UInt16(state.encodingVersion) {
-      send(.joinRefused(Self.tooOldText), to: newcomer.endpoint)
+      send(.joinRefused(tooOldText), to: newcomer.endpoint)
+      return
+    }
+    if let obstacle = layoutObstacle(newcomer) {
+      send(.joinRefused(obstacle), to: newcomer.endpoint)
       return
     }
     guard isClaimant else {
@@ -199,7 +203,7 @@ extension Membership {
 
   static func isSameNode(_ a: Member, _ b: Member) -> Bool {
     a.endpoint == b.endpoint && a.clientEndpoint == b.clientEndpoint
-      && a.shardCount == b.shardCount
+      && a.shardCount == b.shardCount && a.shardLayout == b.shardLayout
   }
 
   /// A newcomer does not know of its join, having given up waiting: then it is no member.
@@ -216,8 +220,26 @@ extension Membership {
     """
   }
 
-  static let tooOldText =
-    "Failed: the cluster uses locations, which need peer protocol 2. Upgrade this node first."
+  private var tooOldText: String {
+    """
+    Failed: the cluster needs peer protocol \(state.encodingVersion). Upgrade this node first.
+    """
+  }
+
+  /// Why the newcomer's shards may not be laid out as they are: a member that does not know the layout
+  /// could not read the ring any more.
+  private func layoutObstacle(_ newcomer: Member) -> String? {
+    guard newcomer.shardLayout != .modulo else { return nil }
+    let old = state.members.first { member in
+      member.id != local && member.id != newcomer.id && member.status != .down
+        && version(of: member.id) < 3
+    }
+    return old.map {
+      "Failed: '\($0.name)' is not known to speak peer protocol 3, which new nodes need. Upgrade all "
+        + "members first, or try again in a few moments."
+    }
+  }
+
   static let alreadyMemberText = "Failed: This node is already a member of a cluster"
   static let joinItselfText = "Failed: This node cannot join itself in a cluster"
   static let tryAgainText = "Join failed. Try again in a few moments."

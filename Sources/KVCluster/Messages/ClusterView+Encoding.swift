@@ -120,7 +120,7 @@ extension Member {
     writer.write(name)
     endpoint.encode(into: &writer)
     clientEndpoint.encode(into: &writer)
-    writer.write(count: shardCount)
+    writer.write(count: shardCount + (shardLayout == .modulo ? 0 : Self.shardLimit))
     writer.write(status.rawValue)
   }
 
@@ -129,17 +129,23 @@ extension Member {
     let name = try reader.readString()
     let endpoint = try Endpoint(decoding: &reader)
     let clientEndpoint = try Endpoint(decoding: &reader)
-    let shardCount = try reader.readVarint()
-    guard (1...4096).contains(shardCount) else {
-      throw reader.failure(expected: "1 to 4096 shards, not \(shardCount)")
+    let shards = try reader.readVarint()
+    guard (1...2 * UInt64(Self.shardLimit)).contains(shards) else {
+      throw reader.failure(expected: "1 to 4096 shards in one of 2 layouts, not \(shards)")
     }
+    let isSpread = shards > Self.shardLimit
     guard let status = MemberStatus(rawValue: try reader.readByte()) else {
       throw reader.failure(expected: "a member status")
     }
     self.init(
       name: name, endpoint: endpoint, clientEndpoint: clientEndpoint,
-      shardCount: Int(shardCount), status: status)
+      shardCount: Int(shards) - (isSpread ? Self.shardLimit : 0),
+      shardLayout: isSpread ? .spread : .modulo, status: status)
   }
+
+  /// The most shards; a number of shards above it means the layout ``ShardLayout/spread``, which
+  /// nodes that speak an earlier peer protocol than 3 take for damage.
+  private static let shardLimit = 4096
 }
 
 extension [Member] {

@@ -8,11 +8,12 @@
 /// |---|---|
 /// | 1 | the tags 1 to 19 and ring states of version 1 |
 /// | 2 | tags above 19: comparing handoffs; ring states of version 2: locations |
+/// | 3 | ring states of version 3: members whose shards are spread |
 public enum PeerProtocol {
   /// The lowest version this release speaks, and what a node is taken to speak before it says more.
   public static let earliest: UInt16 = 1
   /// The highest version this release speaks.
-  public static let latest: UInt16 = 2
+  public static let latest: UInt16 = 3
 
   /// The version two nodes use, given the range of each; nil when they have none in common.
   public static func agreed(

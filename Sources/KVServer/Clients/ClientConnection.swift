@@ -7,7 +7,7 @@ import Synchronization
 
 /// One client connection: joins its session to the connection and to the shard that serves it.
 ///
-/// **Concurrency**: belongs to the connection's event loop. Replies reach it from the shard's thread
+/// **Concurrency**: belongs to the connection's event loop. Replies reach it from other threads
 /// through the loop's ``ReplyInbox``.
 final class ClientConnection {
   /// With more bytes than this still to be written, no more of a listing is asked for.
@@ -15,20 +15,25 @@ final class ClientConnection {
   private static let listingPause = TimeAmount.milliseconds(5)
 
   private let connection: FrameConnection
+  private let shards: ShardSet
+  /// Serves the requests that no shard is better for than another.
   private let driver: ShardDriver
   private let inbox: ReplyInbox
   private var session: ClientSession?
   private var tokens: UInt64 = 0
   /// The request whose replies are awaited.
   private var current: (token: UInt64, reply: (ClientReply) -> Void)?
-  private var currentID: RequestID?
+  private var currentID: (RequestID, ShardDriver)?
+  /// True while a request is being handed to its shard, which may answer it at once.
+  private var isSubmitting = false
   private var isDraining = false
 
   init(
-    connection: FrameConnection, driver: ShardDriver, inbox: ReplyInbox, nodeName: String,
-    limits: ClientSessionLimits
+    connection: FrameConnection, shards: ShardSet, driver: ShardDriver, inbox: ReplyInbox,
+    nodeName: String, limits: ClientSessionLimits
   ) {
     self.connection = connection
+    self.shards = shards
     self.driver = driver
     self.inbox = inbox
     let environment = ClientSessionEnvironment(
@@ -70,7 +75,7 @@ final class ClientConnection {
 
   /// Asks for more of a listing once the client has read most of what it was sent.
   private func takeMore(of token: UInt64) {
-    guard current?.token == token, let id = currentID else { return }
+    guard current?.token == token, let (id, driver) = currentID else { return }
     guard connection.pendingBytes > Self.listingByteLimit else { return driver.takenListing(id) }
     connection.eventLoop.assumeIsolated().scheduleTask(in: Self.listingPause) { [weak self] in
       self?.takeMore(of: token)
@@ -95,20 +100,35 @@ final class ClientConnection {
     tokens += 1
     let token = tokens
     current = (token, reply)
-    let inbox = inbox
-    let receiver = NIOLoopBound(WeakReference(self), eventLoop: connection.eventLoop)
-    let id = driver.submit(request, byteCount: request.approximateByteCount) { reply, isFinal in
-      inbox.post(
-        ReplyInbox.Item(receiver: receiver, token: token, reply: reply, isFinal: isFinal))
-    }
-    currentID = id
+    let driver = shards.driver(for: request) ?? driver
+    isSubmitting = true
+    let id = driver.submit(
+      request, byteCount: request.approximateByteCount, reply: receiver(of: token))
+    isSubmitting = false
     guard let id else {
       deliver(.failure(.overload), token: token, isFinal: true)
       return {}
     }
-    return { [weak self, driver] in
+    currentID = (id, driver)
+    return { [weak self] in
       if self?.current?.token == token { self?.current = nil }
       driver.cancel(id)
+    }
+  }
+
+  /// Brings the replies to the request with the token here: at once when the shard answers on this
+  /// thread while it is asked.
+  private func receiver(of token: UInt64) -> ShardDriver.ReplyHandler {
+    let inbox = inbox
+    let receiver = NIOLoopBound(WeakReference(self), eventLoop: connection.eventLoop)
+    return { reply, isFinal in
+      if inbox.eventLoop.inEventLoop, let connection = receiver.value.object,
+        connection.isSubmitting
+      {
+        return connection.deliver(reply, token: token, isFinal: isFinal)
+      }
+      inbox.post(
+        ReplyInbox.Item(receiver: receiver, token: token, reply: reply, isFinal: isFinal))
     }
   }
 }
@@ -132,7 +152,7 @@ final class ReplyInbox: Sendable {
     var isFinal: Bool
   }
 
-  private let eventLoop: any EventLoop
+  let eventLoop: any EventLoop
   private let items = Mutex<[Item]>([])
 
   init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
@@ -175,7 +195,27 @@ extension ClientRequest {
   var approximateByteCount: Int {
     switch self {
     case .put(let key, _, let content, _): 256 + key.key.count + content.value.count
+    case .reap(let keys): keys.reduce(256) { $0 + $1.key.count + 64 }
+    case .index(let query, _, _, _): 256 + query.approximateByteCount
+    case .keyQuery(let query, _): query.parts.reduce(256) { $0 + $1.query.approximateByteCount }
     default: 256
     }
+  }
+
+  /// The key of a request that reads or writes one object.
+  var key: ObjectKey? {
+    switch self {
+    case .get(let key, _), .put(let key, _, _, _), .delete(let key, _, _): key
+    case .listBuckets, .listKeys, .index, .keyQuery, .preferenceList, .bucketProperties,
+      .setBucketProperties, .resetBucketProperties, .fold, .reap, .bucketTypes, .dropBucket:
+      nil
+    }
+  }
+}
+
+extension IndexQuery {
+  fileprivate var approximateByteCount: Int {
+    let texts = filter.map { $0.source.evaluation.count + $0.source.condition.count } ?? 0
+    return 128 + lower.count + (upper?.count ?? 0) + (pattern?.text.count ?? 0) + texts
   }
 }

@@ -103,7 +103,7 @@ private struct Setup: Sendable {
       return { _ in }
     }
     let client = ClientConnection(
-      connection: connection, driver: driver,
+      connection: connection, shards: shards, driver: driver,
       inbox: inboxes.inbox(of: connection.eventLoop), nodeName: nodeName, limits: limits)
     let bound = NIOLoopBound(client, eventLoop: connection.eventLoop)
     clients.add(

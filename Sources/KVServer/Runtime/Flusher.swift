@@ -17,19 +17,19 @@ final class Flusher: @unchecked Sendable {
 
   private let name: String
   private let sync: @Sendable (UInt64) throws(ReplicaStoreFailure) -> UInt64
-  private let report: @Sendable (ShardEvent) -> Void
   private let stopped = Latch()
 
   init(
-    name: String, sync: @escaping @Sendable (UInt64) throws(ReplicaStoreFailure) -> UInt64,
-    report: @escaping @Sendable (ShardEvent) -> Void
+    name: String, sync: @escaping @Sendable (UInt64) throws(ReplicaStoreFailure) -> UInt64
   ) {
     self.name = name
     self.sync = sync
-    self.report = report
   }
 
-  func start() { startThread(name) { self.run() } }
+  /// Starts the thread, on which `report` tells how each flush went.
+  func start(report: @escaping @Sendable (ShardEvent) -> Void) {
+    startThread(name) { self.run(report) }
+  }
 
   /// Asks for everything up to the sequence to be made durable.
   func request(through sequence: UInt64) {
@@ -48,7 +48,7 @@ final class Flusher: @unchecked Sendable {
     _ = stopped.wait(until: .distantFuture)
   }
 
-  private func run() {
+  private func run(_ report: (ShardEvent) -> Void) {
     while let sequence = nextTarget() {
       do throws(ReplicaStoreFailure) {
         let through = max(sequence, try sync(sequence))

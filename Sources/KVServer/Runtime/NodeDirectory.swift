@@ -20,9 +20,11 @@ final class NodeDirectory: Sendable {
     var name: String
     var shardCount: Int
     var ringSize: Int
+    var shardLayout = ShardLayout.spread
   }
 
-  static let identityVersion = 1
+  /// By the layout of the shards: what format 1 does not tell is ``ShardLayout/modulo``.
+  private static let identityVersions: [Int: ShardLayout] = [1: .modulo, 2: .spread]
   private static let identityFile = "node.toml"
   private static let cleanFile = "clean-shutdown"
 
@@ -108,7 +110,7 @@ final class NodeDirectory: Sendable {
       ringSize: configuration.ringSize)
     let text = """
       # Fixed when this data directory was created. Written by the node; do not edit.
-      format = \(identityVersion)
+      format = \(identity.shardLayout.rawValue)
       name = \(JSONValue.quoted(identity.name))
       shards = \(identity.shardCount)
       ring_size = \(identity.ringSize)
@@ -126,14 +128,15 @@ final class NodeDirectory: Sendable {
       throw ServerError(.file, error.message, context: "\(path):\(error.line)")
     }
     let values = Dictionary(entries.map { ($0.key, $0.value) }) { $1 }
-    guard values["format"] == .integer(identityVersion), case .string(let name)? = values["name"],
+    guard case .integer(let format)? = values["format"], let layout = identityVersions[format],
+      case .string(let name)? = values["name"],
       case .integer(let shards)? = values["shards"], case .integer(let ring)? = values["ring_size"],
       (1...64).contains(shards), Ring.sizes.contains(ring)
     else {
       throw ServerError(
-        .file, "expected format = \(identityVersion), name, shards and ring_size", context: path)
+        .file, "expected format = 1 or 2, name, shards and ring_size", context: path)
     }
-    return Identity(name: name, shardCount: shards, ringSize: ring)
+    return Identity(name: name, shardCount: shards, ringSize: ring, shardLayout: layout)
   }
 
   private static func compare(

@@ -187,7 +187,8 @@ public final class NodeRuntime: Sendable {
     if client.port == 0 { client.port = UInt16(clamping: clientPort) }
     return Member(
       name: identity.name, endpoint: peer, clientEndpoint: client,
-      shardCount: identity.shardCount, status: .valid, location: configuration.location)
+      shardCount: identity.shardCount, shardLayout: identity.shardLayout, status: .valid,
+      location: configuration.location)
   }
 
   private static func shardConfiguration(

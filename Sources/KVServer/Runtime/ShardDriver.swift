@@ -11,16 +11,19 @@ protocol ShardSurroundings: AnyObject, Sendable {
   func send(_ message: Bytes, from shard: ShardIndex, to address: Address)
   /// Carries a peer message to a node known only by its endpoint.
   func send(_ message: Bytes, from shard: ShardIndex, to endpoint: Endpoint)
-  /// The members may have changed.
-  func membersChanged(_ members: [Member])
+  /// The members or the owners of partitions may have changed.
+  func viewChanged(_ view: ClusterView)
   /// Writes a log line.
   func log(_ level: LogLevel, _ text: String, shard: ShardIndex)
 }
 
-/// Runs one shard: a thread that takes events from a mailbox, steps the shard and performs its
-/// effects.
+/// Runs one shard: takes events, steps the shard and performs its effects.
 ///
-/// **Concurrency**: every method from any thread; the shard itself is touched by its thread only.
+/// The shard has a thread, which takes what waits in the mailbox. A small request or message that
+/// meets an idle shard is served on the thread that brings it.
+///
+/// **Concurrency**: every method from any thread; the shard itself is touched by whoever has the
+/// mailbox's right to serve.
 final class ShardDriver: @unchecked Sendable {
   /// What waits in the mailbox.
   enum Item: Sendable {
@@ -31,7 +34,8 @@ final class ShardDriver: @unchecked Sendable {
     case inspectEntropy(@Sendable (EntropyStatus) -> Void)
   }
 
-  /// Takes a reply on the shard's thread; the flag tells the last one.
+  /// Takes a reply on the thread that serves the shard, possibly before ``submit(_:byteCount:reply:)``
+  /// returns; the flag tells the last one.
   typealias ReplyHandler = @Sendable (ClientReply, Bool) -> Void
 
   let index: ShardIndex
@@ -41,7 +45,7 @@ final class ShardDriver: @unchecked Sendable {
   private let nextRequest = Atomic<UInt64>(1)
   private let stopped = Latch()
 
-  // Touched by the shard's thread only.
+  // Touched only with the mailbox's right to serve.
   private var shard: Shard
   private var effects: [ShardEffect] = []
   private var requests: [RequestID: OpenRequest] = [:]
@@ -49,7 +53,10 @@ final class ShardDriver: @unchecked Sendable {
   private var latencies = ShardLatencies()
   private var minute = CounterMinute()
   private var members: [Member] = []
+  private var owners: [NodeID] = []
   private var hasStopped = false
+  /// What ``serve(_:)`` takes with its item.
+  private var late: [Item] = []
 
   private struct OpenRequest {
     var received: Instant
@@ -65,19 +72,20 @@ final class ShardDriver: @unchecked Sendable {
     sync: @escaping @Sendable (UInt64) throws(ReplicaStoreFailure) -> UInt64
   ) {
     index = configuration.shard
-    let mailbox = Mailbox<Item>(
-      limit: limits.mailboxLimit, byteLimit: limits.mailboxByteLimit)
-    self.mailbox = mailbox
+    mailbox = Mailbox(limit: limits.mailboxLimit, byteLimit: limits.mailboxByteLimit)
     self.surroundings = surroundings
-    flusher = Flusher(name: "flush-\(configuration.shard.index)", sync: sync) { event in
-      mailbox.force(.event(event))
-    }
+    flusher = Flusher(name: "flush-\(configuration.shard.index)", sync: sync)
     shard = Shard(configuration: configuration, store: store)
   }
 
   /// Starts the shard's thread and its flush thread.
   func start() {
-    flusher.start()
+    flusher.start { event in
+      // May not be lost, however full the mailbox is.
+      if !self.offer(.event(event), byteCount: 0, at: SystemClock.instant()) {
+        self.mailbox.force(.event(event))
+      }
+    }
     startThread("shard-\(index.index)") { self.run() }
   }
 
@@ -92,7 +100,10 @@ final class ShardDriver: @unchecked Sendable {
     let id = RequestID(rawValue: nextRequest.wrappingAdd(1, ordering: .relaxed).oldValue)
     let received = SystemClock.instant()
     let item = Item.request(id, request, received: received, reply)
-    return mailbox.post(item, byteCount: byteCount) ? id : nil
+    let isTaken =
+      request.key != nil
+      ? offer(item, byteCount: byteCount, at: received) : mailbox.post(item, byteCount: byteCount)
+    return isTaken ? id : nil
   }
 
   /// Tells the shard that nobody waits for the request any more.
@@ -103,7 +114,8 @@ final class ShardDriver: @unchecked Sendable {
 
   /// Hands a peer message to the shard; dropped when the mailbox is full.
   func deliver(_ message: Bytes, from address: Address) {
-    _ = mailbox.post(.event(.message(message, from: address)), byteCount: message.count)
+    let item = Item.event(.message(message, from: address))
+    _ = offer(item, byteCount: message.count, at: SystemClock.instant())
   }
 
   /// Tells the shard that a connection to a node broke; dropped when the mailbox is full, since it
@@ -145,6 +157,49 @@ final class ShardDriver: @unchecked Sendable {
 
   /// Waits until the shard has finished, all writes flushed; false when that took too long.
   func waitUntilStopped(until deadline: Instant) -> Bool { stopped.wait(until: deadline) }
+
+  // MARK: On the thread that brings the work
+
+  /// More than this is not worth a hold-up of the thread that brings it.
+  private static let shortByteCount = 32 << 10
+  /// Served with an item that was taken, if they have come meanwhile.
+  private static let shortBatch = 16
+  /// A service that took longer leaves the shard to its thread for a hundred times as long: a slow
+  /// disk then holds up a connection's loop, which has other shards to serve, for 1 % of its time.
+  private static let longService = Duration.microseconds(500)
+
+  /// Serves the item here when the shard is idle, else leaves it to its thread; false when the
+  /// mailbox is full.
+  private func offer(_ item: Item, byteCount: Int, at now: Instant) -> Bool {
+    guard byteCount <= Self.shortByteCount else { return mailbox.post(item, byteCount: byteCount) }
+    switch mailbox.offer(item, byteCount: byteCount, at: now) {
+    case .posted: return true
+    case .refused: return false
+    case .taken:
+      serve(item)
+      return true
+    }
+  }
+
+  private func serve(_ item: Item) {
+    let now = SystemClock.now()
+    if now.instant >= shard.nextDeadline { step(.timer, at: now) }
+    handle(item, at: now)
+    perform()
+    mailbox.takeMore(into: &late, limit: Self.shortBatch)
+    if !late.isEmpty {
+      let now = SystemClock.now()
+      for item in late { handle(item, at: now) }
+      perform()
+      late.removeAll(keepingCapacity: true)
+    }
+    let end = SystemClock.instant()
+    let duration = end - now.instant
+    // The thread must see that the shard has stopped.
+    mailbox.release(
+      next: hasStopped ? end : shard.nextDeadline,
+      pause: duration > Self.longService ? end + duration * 100 : nil)
+  }
 
   // MARK: The shard's thread
 
@@ -218,10 +273,11 @@ final class ShardDriver: @unchecked Sendable {
     }
     effects.removeAll(keepingCapacity: true)
     if let syncTarget { flusher.request(through: syncTarget) }
-    // The array is the same buffer while nothing changed, so this comparison is one of addresses.
-    if index == .membership, shard.view.members != members {
+    // The arrays are the same buffers while nothing changed, so these compare addresses.
+    if index == .membership, shard.view.members != members || shard.view.ring.owners != owners {
       members = shard.view.members
-      surroundings.membersChanged(members)
+      owners = shard.view.ring.owners
+      surroundings.viewChanged(shard.view)
     }
   }
 

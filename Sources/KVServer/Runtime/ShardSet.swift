@@ -19,6 +19,7 @@ final class ShardSet: ShardSurroundings {
   }
 
   private let parts = OnceCell<Parts>()
+  private let routes = Mutex<[ShardIndex?]>([])
   private let nextConnection = Atomic<Int>(0)
   private let logger: Logger
 
@@ -37,6 +38,19 @@ final class ShardSet: ShardSurroundings {
     return drivers[number % drivers.count]
   }
 
+  /// The shard for a request: one that has a primary of the request's key, so that nothing has to
+  /// pass from shard to shard; nil when none of this node has, or the request is not of one key.
+  func driver(for request: ClientRequest) -> ShardDriver? {
+    guard let key = request.key, let drivers = parts.value?.drivers, drivers.count > 1 else {
+      return nil
+    }
+    let shard = routes.withLock { routes in
+      routes.isEmpty
+        ? nil : routes[Ring.firstPartition(of: key, ringSize: routes.count).index]
+    }
+    return shard.map { drivers[$0.index] }
+  }
+
   // MARK: Effects of the shards
 
   func send(_ message: Bytes, from shard: ShardIndex, to address: Address) {
@@ -52,7 +66,15 @@ final class ShardSet: ShardSurroundings {
     parts.value?.network.send(message, from: shard, to: endpoint)
   }
 
-  func membersChanged(_ members: [Member]) { parts.value?.network.setMembers(members) }
+  func viewChanged(_ view: ClusterView) {
+    guard let parts = parts.value else { return }
+    parts.network.setMembers(view.members)
+    let table = view.shards(of: parts.member, within: Self.routedPartitions)
+    routes.withLock { $0 = table }
+  }
+
+  /// As many partitions as most buckets keep copies: behind them no primary is looked for.
+  private static let routedPartitions = 3
 
   func log(_ level: LogLevel, _ text: String, shard: ShardIndex) {
     logger.log(
@@ -109,7 +131,9 @@ final class ShardSet: ShardSurroundings {
 
   /// Runs one client request; it is given up when nobody takes its replies any more.
   func replies(to request: ClientRequest) -> ReplyStream {
-    guard let driver = assignDriver() else { return ReplyStream(.failure(.overload)) }
+    guard let driver = driver(for: request) ?? assignDriver() else {
+      return ReplyStream(.failure(.overload))
+    }
     let (replies, continuation) = AsyncStream.makeStream(of: ClientReply.self)
     let id = driver.submit(request, byteCount: request.approximateByteCount) { reply, isFinal in
       continuation.yield(reply)

@@ -3,8 +3,11 @@ import KVBase
 
 /// Starts a thread of its own for `body`, which may block.
 func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
-  let thread = Thread(block: body)
-  thread.name = name
+  let thread = Thread {
+    // A name given before the start does not reach the system's tools.
+    Thread.current.name = name
+    body()
+  }
   // Decoding and merging recurse a little; the system's default of 8 MiB is kept.
   thread.stackSize = 8 << 20
   thread.start()

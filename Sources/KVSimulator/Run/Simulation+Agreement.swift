@@ -89,7 +89,7 @@ extension Simulation {
       guard let node = members.first(where: { world.nodes[$0].member.id == owner }) else {
         continue
       }
-      let shard = partition.shard(of: world.nodes[node].member.shardCount).index
+      let shard = world.nodes[node].member.shard(of: partition).index
       do throws(ReplicaStoreFailure) {
         let store = LSMReplicaStore(observing: world.nodes[node].shards[shard].store)
         found.append((node: node, object: try store.object(name, in: partition)))

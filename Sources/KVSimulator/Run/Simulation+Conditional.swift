@@ -207,7 +207,7 @@ extension Simulation {
 
   private func holdsSeat(of partition: PartitionID, _ node: Int) -> Bool {
     let shards = world.nodes[node].shards
-    let shard = partition.shard(of: world.nodes[node].member.shardCount).index
+    let shard = world.nodes[node].member.shard(of: partition).index
     return shard < shards.count && shards[shard].shard.isSeated(in: partition)
   }
 

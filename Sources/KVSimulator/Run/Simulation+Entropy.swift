@@ -142,7 +142,7 @@ extension Simulation {
         guard let node = members.first(where: { world.nodes[$0].member.id == owner }) else {
           return nil
         }
-        let shard = partition.shard(of: world.nodes[node].member.shardCount).index
+        let shard = world.nodes[node].member.shard(of: partition).index
         return (partition, ShardPlace(node: node, shard: shard))
       }
   }

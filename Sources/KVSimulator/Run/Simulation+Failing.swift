@@ -21,6 +21,8 @@ extension Simulation {
     case .emptied:
       world.nodes[node].fileSystem = CrashableFileSystem()
       world.nodes[node].emptiedAt = world.time
+      // An empty disk gets the layout of the present release.
+      if !world.settings.isMixed { world.nodes[node].member.shardLayout = .spread }
       world.boot(node)
       membership.joining = node
     case .join, .leave, .replace, .down: break
@@ -45,7 +47,7 @@ extension Simulation {
 
   private mutating func objects(of node: Int) -> [(key: ObjectKey, clock: VersionVector)] {
     world.occupiedPartitions(of: node).flatMap { partition in
-      let shard = partition.shard(of: world.nodes[node].member.shardCount).index
+      let shard = world.nodes[node].member.shard(of: partition).index
       return world.held(partition, at: ShardPlace(node: node, shard: shard))
     }
   }

@@ -26,7 +26,7 @@ struct SimulatedNode {
   }
 
   /// The node as a member: name, endpoints, shard count.
-  let member: Member
+  var member: Member
   /// What its clocks show.
   var clock: SimulatedClock
   /// Its disk.

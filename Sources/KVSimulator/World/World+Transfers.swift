@@ -48,7 +48,7 @@ extension World {
     guard let receiver = nodes.firstIndex(where: { $0.member.id == check.transfer.to }),
       nodes[receiver].isRunning, !mayHaveAnswered(receiver)
     else { return }
-    let shard = partition.shard(of: nodes[receiver].member.shardCount).index
+    let shard = nodes[receiver].member.shard(of: partition).index
     let there = Dictionary(
       held(partition, at: ShardPlace(node: receiver, shard: shard)).map { ($0.key, $0.clock) }
     ) { $1 }

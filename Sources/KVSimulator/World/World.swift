@@ -70,7 +70,9 @@ struct World {
       let member = Member(
         name: "n\(index)@sim", endpoint: Endpoint(host: "n\(index)", port: 8099),
         clientEndpoint: Endpoint(host: "n\(index)", port: 8087),
-        shardCount: settings.shardCounts[index], status: .valid,
+        shardCount: settings.shardCounts[index],
+        // Members of older releases do not know the other layout.
+        shardLayout: settings.isMixed || index % 4 == 3 ? .modulo : .spread, status: .valid,
         location: settings.locationCount > 0 ? "rack\(index % settings.locationCount)" : "")
       let skew = settings.faults.clockSkew
       let clock = SimulatedClock(

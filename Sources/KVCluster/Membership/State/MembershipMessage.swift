@@ -69,6 +69,7 @@ struct MembershipMessage: Hashable, Sendable {
       switch self {
       case .location, .adminRequest(_, .locate): 2
       case .ring(let state): UInt16(state.encodingVersion)
+      case .joinRequest(let member, _) where member.shardLayout != .modulo: 3
       case .adminReply(_, .plan(let plan)): plan.isPlain ? 1 : 2
       case .ping, .pong, .pingRequest, .targetAnswered, .greeting, .ringRequest, .facts,
         .propertySummary, .propertyRequest, .properties, .joinRequest, .joinRefused, .notJoined,

@@ -61,9 +61,10 @@ extension RingVersion {
 }
 
 extension RingState {
-  /// The first byte of an encoded state: 2 when there are locations, else 1, which nodes of the
-  /// first peer protocol read, too.
+  /// The first byte of an encoded state, and the first peer protocol whose nodes read it: 3 when a
+  /// member's shards are spread, else 2 when there are locations, else 1.
   var encodingVersion: UInt8 {
+    if (members + removed).contains(where: { $0.shardLayout != .modulo }) { return 3 }
     let hasLocations =
       members.contains { !$0.location.isEmpty }
       || staged.contains { if case .locate = $0 { true } else { false } }
@@ -86,14 +87,14 @@ extension RingState {
     writer.write(list: transfers) { $1.encode(into: &$0) }
     writer.write(list: staged) { $1.encode(into: &$0) }
     writer.write(list: removed) { $1.encode(into: &$0) }
-    if encodingVersion == 2 { writer.write(list: members) { $0.write($1.location) } }
+    if encodingVersion >= 2 { writer.write(list: members) { $0.write($1.location) } }
   }
 
   /// Reads what ``encode(into:)`` wrote; a state that breaks an invariant is a failure.
   init(decoding reader: inout ByteReader) throws(DecodingFailure) {
     let encodingVersion = try reader.readByte()
-    guard encodingVersion == 1 || encodingVersion == 2 else {
-      throw reader.failure(expected: "a ring state of version 1 or 2, not \(encodingVersion)")
+    guard (1...3).contains(encodingVersion) else {
+      throw reader.failure(expected: "a ring state of version 1 to 3, not \(encodingVersion)")
     }
     let clusterID: UInt64 = try reader.readFixed()
     let version = try RingVersion(decoding: &reader)
@@ -118,7 +119,7 @@ extension RingState {
     removed = try reader.readList(minimumBytes: 9) {
       (r: inout ByteReader) throws(DecodingFailure) in try Member(decoding: &r)
     }
-    if encodingVersion == 2 { try self.members.readLocations(&reader) }
+    if encodingVersion >= 2 { try self.members.readLocations(&reader) }
     if let violation = invariantViolation {
       throw reader.failure(expected: "a sound ring state, not one with \(violation)")
     }
