@@ -50,6 +50,19 @@ import Testing
     }
   }
 
+  @Test func `a change replaces what its vnode holds, so contents do not pile up`() throws {
+    let cluster = try cluster()
+    for number in 0..<150 {
+      guard case .stored = try cluster.ask(update(.counter(1)), at: number % 3) else {
+        Issue.record("the change \(number) was refused")
+        return
+      }
+    }
+    let object = try #require(try cluster.get(key, at: 0, r: .all))
+    #expect(object.siblings.count <= 3, "one for each vnode that coordinates")
+    #expect(try object.dataType(.counter)?.value == .counter(150))
+  }
+
   @Test func `counts survive a node that is down and one that lost its memory`() throws {
     let cluster = try cluster()
     var total: Int128 = 0

@@ -174,12 +174,13 @@ public struct Vnodes {
       actor = try identities.identity(of: partition, in: store)
       floor = 0
     }
+    let next = Dot(actor: actor, counter: max(object.clock[actor], floor) + 1)
+    // A changed data type has seen all that is stored, which only the change knows.
+    if let refusal = write.change(object, as: next, at: now) { return ([], refusal) }
     // Nobody can have seen events of this vnode that it has not counted: a context that says so was
     // forged or belongs to another key, and must not decide what is counted next.
     var context = write.context.capping(actor, at: max(object.clock[actor], floor))
     if write.replacesAll { context = object.clock.merging(context) }
-    let next = Dot(actor: actor, counter: max(object.clock[actor], floor) + 1)
-    if let refusal = write.change(object, as: next, at: now) { return ([], refusal) }
     let content = stamped(write, over: object, by: actor, at: now, life)
     let dot = object.write(content, context: context, by: actor, above: floor)
     if life?.secondsToLive != nil,

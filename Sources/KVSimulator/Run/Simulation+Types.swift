@@ -54,6 +54,13 @@ extension Simulation {
   mutating func takeType(
     _ object: KVObject, _ key: Int, _ client: Int?
   ) throws(SimulationFailure) {
+    // A change replaces all that its vnode holds, and so the vnode's former change.
+    guard Set(object.siblings.map(\.dot.actor)).count == object.siblings.count else {
+      throw SimulationFailure(
+        checker: .types,
+        explanation: "d\(key) keeps contents that were replaced: "
+          + Describe.text(of: object))
+    }
     let value = try value(in: object, key)
     let found = try types.look(at: value?.value, key: key)
     guard let client else { return try types.checkFinal(value?.value, key: key) }
