@@ -96,6 +96,9 @@ import Testing
       seed: 43, workload: .types,
       testDescription: "a removal was forgotten that came before what it removes"),
     Story(
+      seed: 652, workload: .types,
+      testDescription: "changes of a data type piled up as siblings and took too long to hand off"),
+    Story(
       seed: 1848, workload: .indexes,
       testDescription: "the simulator demanded a write while a hasty detector was in error"),
   ]
