@@ -29,7 +29,7 @@ struct KeyQueries {
   }
 
   /// The most vnodes of a shard that work on queries at once.
-  static let scanLimit = 8
+  static let scanLimit = 64
 
   var operations: [OperationID: Operation] = [:]
   var scans: [ScanName: Scan] = [:]

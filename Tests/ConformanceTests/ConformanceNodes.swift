@@ -57,7 +57,7 @@ final class ConformanceNodes {
   ) async throws -> String {
     var last = Outcome(status: -1, output: "")
     for _ in 0..<400 {
-      last = try Self.run(
+      last = try await Self.run(
         Self.binary("ring-admin"), arguments + ["--node", "127.0.0.1:\(ports[node].http)"])
       if last.status == 0, isRight(last.output) { return last.output }
       try await Task.sleep(for: .milliseconds(100))
@@ -109,6 +109,17 @@ final class ConformanceNodes {
   /// Runs a program to its end; its output goes through a file, so that it may be long.
   static func run(
     _ program: URL, _ arguments: [String], environment: [String: String] = [:]
+  ) async throws -> Outcome {
+    try await withCheckedThrowingContinuation { continuation in
+      // The threads that tests share are few, and suites take minutes.
+      Thread.detachNewThread {
+        continuation.resume(with: Result { try runToEnd(program, arguments, environment) })
+      }
+    }
+  }
+
+  private static func runToEnd(
+    _ program: URL, _ arguments: [String], _ environment: [String: String]
   ) throws -> Outcome {
     let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
     _ = FileManager.default.createFile(atPath: file.path, contents: nil)

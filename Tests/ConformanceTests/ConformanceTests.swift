@@ -37,10 +37,10 @@ import Testing
 
   /// The folder with the Python client, and its interpreter; nil, with the reason told, when it cannot
   /// be had.
-  private func preparedClient() throws -> (folder: URL, python: URL)? {
+  private func preparedClient() async throws -> (folder: URL, python: URL)? {
     let folder = Self.root.appending(path: ".build/conformance-python")
     say("preparing the Python client (the first time downloads it)")
-    let outcome = try ConformanceNodes.run(
+    let outcome = try await ConformanceNodes.run(
       Self.python, ["python3", script("prepare.py"), folder.path])
     guard outcome.status == 0, let last = outcome.output.split(separator: "\n").last else {
       say("SKIPPED, the Python client cannot be prepared:\n\(outcome.output)")
@@ -69,18 +69,18 @@ import Testing
 
   @Test(.timeLimit(.minutes(10)))
   func `the Python client does its daily work on a cluster of three`() async throws {
-    guard let client = try preparedClient() else { return }
+    guard let client = try await preparedClient() else { return }
     say("starting three nodes")
     let nodes = try await ConformanceNodes(3)
     let environment = environment(client.folder, nodes)
-    let daily = try ConformanceNodes.run(
+    let daily = try await ConformanceNodes.run(
       client.python, [script("basic.py")] + nodes.addresses, environment: environment)
     say("\n" + daily.output)
     #expect(daily.status == 0, "\(daily.output)")
     try await createTypes(nodes)
     for transport in ["pbc", "http"] {
       say("running the client's own suites over \(transport)")
-      let suite = try ConformanceNodes.run(
+      let suite = try await ConformanceNodes.run(
         client.python, [script("suite.py"), transport], environment: environment)
       say("\n" + suite.output)
       #expect(suite.status == 0, "\(suite.output)")
@@ -91,12 +91,12 @@ import Testing
     .enabled(if: hasRecording(), "the recorded exchanges are not beside the checkout"),
     .timeLimit(.minutes(5)))
   func `recorded protobuf exchanges are answered like by the reference`() async throws {
-    let version = try ConformanceNodes.run(Self.python, ["python3", "--version"])
+    let version = try await ConformanceNodes.run(Self.python, ["python3", "--version"])
     guard version.status == 0 else { return say("SKIPPED, there is no python3") }
     say("starting one node")
     let nodes = try await ConformanceNodes(1)
     try await createTypes(nodes)
-    let replay = try ConformanceNodes.run(
+    let replay = try await ConformanceNodes.run(
       Self.python,
       ["python3", Self.replayer.path, "--pb", nodes.addresses[0], "--verbose"]
         + Self.protobufRecordings)
@@ -115,12 +115,12 @@ import Testing
   func `recorded HTTP exchanges are answered like by the reference, or differ on purpose`()
     async throws
   {
-    let version = try ConformanceNodes.run(Self.python, ["python3", "--version"])
+    let version = try await ConformanceNodes.run(Self.python, ["python3", "--version"])
     guard version.status == 0 else { return say("SKIPPED, there is no python3") }
     say("starting one node")
     let nodes = try await ConformanceNodes(1)
     try await createTypes(nodes)
-    let replay = try ConformanceNodes.run(
+    let replay = try await ConformanceNodes.run(
       Self.python,
       [
         "python3", Self.replayer.path, "--http", nodes.httpAddresses[0], "--verbose",

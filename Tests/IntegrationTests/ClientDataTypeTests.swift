@@ -15,7 +15,7 @@ import Testing
     }
     var configuration = KVClientConfiguration(
       endpoints: [KVEndpoint(host: "127.0.0.1", port: cluster.ports[0].client)])
-    configuration.requestTimeout = .seconds(120)
+    configuration.requestTimeout = .seconds(600)
     let client = KVClient(configuration: configuration)
     try await body(client)
     await client.close()

@@ -46,7 +46,7 @@ private struct MetricsObserver: ClientObserver {
     }
     var configuration = connecting()
     configuration.endpoints = [KVEndpoint(host: "127.0.0.1", port: cluster.ports[0].client)]
-    configuration.requestTimeout = .seconds(120)
+    configuration.requestTimeout = .seconds(600)
     configuration.observer = MetricsObserver()
     let client = KVClient(configuration: configuration)
     var properties = try await client.properties(of: "patients")

@@ -13,8 +13,8 @@ import Testing
   private func client(of cluster: TestCluster) -> KVClient {
     var configuration = KVClientConfiguration(
       endpoints: [KVEndpoint(host: "127.0.0.1", port: cluster.ports[0].client)])
-    configuration.requestTimeout = .seconds(120)
-    configuration.attemptTimeout = .seconds(100)
+    configuration.requestTimeout = .seconds(600)
+    configuration.attemptTimeout = .seconds(500)
     return KVClient(configuration: configuration)
   }
 

@@ -10,14 +10,18 @@ extension IntegrationTests {
   ) -> KVClient {
     var configuration = KVClientConfiguration(
       endpoints: cluster.ports.map { KVEndpoint(host: "127.0.0.1", port: $0.client) })
-    configuration.requestTimeout = .seconds(120)
+    configuration.requestTimeout = .seconds(600)
     change(&configuration)
     return KVClient(configuration: configuration)
   }
 
   /// The PUTs that nodes have passed on to another coordinator.
-  private func forwards(_ cluster: TestCluster) throws -> Int {
-    try cluster.ports.indices.reduce(0) { $0 + (try cluster.statistic($1, "forwards_total") ?? 0) }
+  private func forwards(_ cluster: TestCluster) async throws -> Int {
+    var sum = 0
+    for node in cluster.ports.indices {
+      sum += try await cluster.statistic(node, "coord_redirs_total") ?? 0
+    }
+    return sum
   }
 
   private func write(_ count: Int, _ client: KVClient) async throws {
@@ -28,7 +32,7 @@ extension IntegrationTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(3)))
+  @Test(.timeLimit(.minutes(15)))
   func `a routed client saves the cluster the forwarding, and reads of a paused node are hedged`()
     async throws
   {
@@ -40,22 +44,22 @@ extension IntegrationTests {
     properties.nVal = 1
     try await plain.setProperties(properties, of: "single")
     try await write(300, plain)
-    let unrouted = try forwards(cluster)
+    let unrouted = try await forwards(cluster)
     #expect(unrouted > 120, "two of three PUTs come to a node without the key: \(unrouted)")
     await plain.close()
 
     let routed = routedClient(cluster)
     try await write(300, routed)
-    let before = try forwards(cluster)
+    let before = try await forwards(cluster)
     try await write(300, routed)
-    let passedOn = try forwards(cluster) - before
+    let passedOn = try await forwards(cluster) - before
     #expect(passedOn <= 15, "\(passedOn) of 300 PUTs were passed on; \(routed.statistics)")
     #expect(routed.statistics.primaryShare > 0.95)
     await routed.close()
 
     let hedged = routedClient(cluster) {
       $0.hedging = .after(.milliseconds(200))
-      $0.attemptTimeout = .seconds(100)
+      $0.attemptTimeout = .seconds(500)
     }
     for number in 0..<30 { _ = try await hedged.get(self.shared(number)) }
     for number in 0..<30 {
@@ -71,7 +75,7 @@ extension IntegrationTests {
     }
     let taken = began.duration(to: .now)
     kill(paused, SIGCONT)
-    #expect(taken < .seconds(80), "no read waited for the paused node: \(taken)")
+    #expect(taken < .seconds(400), "no read waited for the paused node: \(taken)")
     #expect(hedged.statistics.hedgesWon >= 1, "\(hedged.statistics)")
     await hedged.close()
   }

@@ -47,7 +47,7 @@ extension IntegrationTests {
     let cluster = try TestCluster(nodes: 3)
     for node in 0..<3 { try await cluster.start(node) }
     try await cluster.form()
-    #expect(try cluster.admin(1, ["member-status"]).output.contains("Valid:3 / Leaving:0"))
+    #expect(try await cluster.admin(1, ["member-status"]).output.contains("Valid:3 / Leaving:0"))
 
     let everywhere = client(cluster, [0, 1, 2])
     try await write(0..<150, everywhere)
@@ -82,7 +82,7 @@ extension IntegrationTests {
     try await cluster.adminEventually(0, ["cluster", "plan"]) { $0.contains("leave ") }
     try await cluster.adminEventually(0, ["cluster", "commit"])
     try await eventually("node 2 owns nothing") {
-      let status = try cluster.admin(0, ["member-status"]).output
+      let status = try await cluster.admin(0, ["member-status"]).output
       return !status.contains(cluster.name(2))
         || status.split(separator: "\n").contains {
           $0.contains(cluster.name(2)) && $0.contains("0.0%") && $0.contains("exiting")

@@ -63,8 +63,8 @@ import Testing
   private let text = "Content-Type: text/plain"
   private let json = "Content-Type: application/json"
 
-  private func createType(_ name: String, _ properties: String) throws {
-    let created = try cluster.admin(
+  private func createType(_ name: String, _ properties: String) async throws {
+    let created = try await cluster.admin(
       0, ["bucket-type", "create", name, "{\"props\":\(properties)}"])
     #expect(created.status == 0, "\(created)")
   }
@@ -121,8 +121,8 @@ import Testing
     #expect(try ask("GET", path).body == "2")
   }
 
-  @Test func `siblings are told by their tags or as parts`() throws {
-    try createType("sib", #"{"allow_mult":true}"#)
+  @Test func `siblings are told by their tags or as parts`() async throws {
+    try await createType("sib", #"{"allow_mult":true}"#)
     let path = "/types/sib/buckets/b/keys/k"
     #expect(try ask("PUT", path, [text], body: "one").status == 204)
     #expect(try ask("PUT", path, [text, "X-Riak-Meta-N: 2"], body: "two").status == 204)
@@ -141,7 +141,7 @@ import Testing
     #expect(try ask("GET", path).body == "3")
   }
 
-  @Test func `indexes, properties, counters and data types`() throws {
+  @Test func `indexes, properties, counters and data types`() async throws {
     for index in 0..<5 {
       let headers = [text, "X-Riak-Index-n_int: \(index)"]
       #expect(try ask("PUT", "/buckets/i/keys/k\(index)", headers, body: "v").status == 204)
@@ -170,7 +170,7 @@ import Testing
     #expect(
       try ask("POST", "/buckets/k/counters/c?returnvalue=true", [text], body: "-3").body == "-3")
 
-    try createType("maps", #"{"datatype":"map"}"#)
+    try await createType("maps", #"{"datatype":"map"}"#)
     let map = "/types/maps/buckets/b/datatypes/m"
     let update = #"{"update":{"n_counter":2,"s_set":{"add_all":["a","b"]},"f_flag":"enable"}}"#
     #expect(try ask("POST", map, [json], body: update).status == 204)
@@ -316,8 +316,8 @@ import Testing
     "filter=" + Data(json.utf8).base64EncodedString().replacingOccurrences(of: "=", with: "%3D")
   }
 
-  @Test func `folds find, count, repair and erase what clients name`() throws {
-    try createType("t", "{\"allow_mult\":true}")
+  @Test func `folds find, count, repair and erase what clients name`() async throws {
+    try await createType("t", "{\"allow_mult\":true}")
     for (key, value) in [("a", "x"), ("b", String(repeating: "y", count: 5000)), ("c", "z")] {
       #expect(try ask("PUT", "/buckets/f/keys/\(key)", [text], body: value).status == 204)
       #expect(try ask("PUT", "/types/t/buckets/f/keys/\(key)", [text], body: value).status == 204)

@@ -3,15 +3,15 @@ import Testing
 
 /// Real processes and sockets; one at a time, since they share two cores.
 @Suite(.serialized) struct IntegrationTests {
-  @Test func `a wrong setting stops the start with file and line`() throws {
+  @Test func `a wrong setting stops the start with file and line`() async throws {
     let cluster = try TestCluster(nodes: 1)
     let file = cluster.directory.appending(path: "wrong.toml")
     try Data("[node]\nname = \"x\"\nnmae = \"y\"\n".utf8).write(to: file)
-    let result = try Binaries.run("spinekvd", cluster.arguments(0, ["--config", file.path]))
+    let result = try await Binaries.run("spinekvd", cluster.arguments(0, ["--config", file.path]))
     #expect(result.status == 2)
     #expect(
       result.errors.contains("wrong.toml:3: unknown setting node.nmae; did you mean node.name?"))
-    let variable = try Binaries.run(
+    let variable = try await Binaries.run(
       "spinekvd", ["config", "check"], environment: ["SPINEKV_LOG_LEVEL": "loud"])
     #expect(variable.status == 2)
     #expect(variable.errors.contains("environment variable SPINEKV_LOG_LEVEL"))
@@ -22,15 +22,15 @@ import Testing
   {
     let cluster = try TestCluster(nodes: 1)
     try await cluster.start(0)
-    let second = try Binaries.run("spinekvd", cluster.arguments(0))
+    let second = try await Binaries.run("spinekvd", cluster.arguments(0))
     #expect(second.status == 3)
     #expect(second.errors.contains("error 4004"))
     let elsewhere = cluster.directory.appending(path: "other").path
-    let taken = try Binaries.run("spinekvd", cluster.arguments(0, ["--data-dir", elsewhere]))
+    let taken = try await Binaries.run("spinekvd", cluster.arguments(0, ["--data-dir", elsewhere]))
     #expect(taken.status == 4)
     #expect(taken.errors.contains("listen."))
     #expect(cluster.stop(0) == 0)
-    let renamed = try Binaries.run("spinekvd", cluster.arguments(0, ["--name", "other@127.0.0.1"]))
+    let renamed = try await Binaries.run("spinekvd", cluster.arguments(0, ["--name", "other@127.0.0.1"]))
     #expect(renamed.status == 3)
     #expect(renamed.errors.contains("node.name is \"other@127.0.0.1\" but was"))
   }
@@ -39,17 +39,17 @@ import Testing
     async throws
   {
     let cluster = try TestCluster(nodes: 1)
-    #expect(try cluster.admin(0, ["ping"]).status == 3)
+    #expect(try await cluster.admin(0, ["ping"]).status == 3)
     try await cluster.start(0)
-    #expect(try cluster.admin(0, ["ping"]).output == "pong\n")
-    #expect(try cluster.admin(0, ["cluster", "leave", "nobody@nowhere"]).status == 1)
-    #expect(try cluster.admin(0, ["cluster", "bogus"]).status == 2)
-    #expect(try cluster.admin(0, ["cluster", "join"]).status == 2)
-    let json = try cluster.admin(0, ["ring-status", "--format", "json"])
+    #expect(try await cluster.admin(0, ["ping"]).output == "pong\n")
+    #expect(try await cluster.admin(0, ["cluster", "leave", "nobody@nowhere"]).status == 1)
+    #expect(try await cluster.admin(0, ["cluster", "bogus"]).status == 2)
+    #expect(try await cluster.admin(0, ["cluster", "join"]).status == 2)
+    let json = try await cluster.admin(0, ["ring-status", "--format", "json"])
     let document = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
     #expect((document as? [String: Any])?["ring_size"] as? Int == 16)
-    #expect(try cluster.admin(0, ["stat", "no_such_*"]).status == 1)
-    #expect(try cluster.statistic(0, "hints_pending") == 0)
+    #expect(try await cluster.admin(0, ["stat", "no_such_*"]).status == 1)
+    #expect(try await cluster.statistic(0, "hints_pending") == 0)
   }
 
   @Test func `a stopped node's stores are verified, backed up, restored and serve again`()
@@ -58,27 +58,27 @@ import Testing
     let cluster = try TestCluster(nodes: 1)
     let data = cluster.directory.appending(path: "node0").path
     let backup = cluster.directory.appending(path: "backup").path
-    func admin(_ arguments: String...) throws -> Binaries.Result {
-      try Binaries.run("ring-admin", ["store"] + arguments)
+    func admin(_ arguments: String...) async throws -> Binaries.Result {
+      try await Binaries.run("ring-admin", ["store"] + arguments)
     }
     try await cluster.start(0)
-    let refused = try admin("verify", data)
+    let refused = try await admin("verify", data)
     #expect(refused.status == 1 && refused.errors.contains("1008 locked"))
     #expect(cluster.stop(0) == 0)
-    #expect(try admin("verify", data).output.contains(": sound"))
-    let json = try admin("stats", data, "--format", "json")
+    #expect(try await admin("verify", data).output.contains(": sound"))
+    let json = try await admin("stats", data, "--format", "json")
     #expect(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) is [Any])
-    #expect(try admin("dump", data).output.contains("entry key="))
-    #expect(try admin("compact", data).status == 0)
-    #expect(try admin("backup", data, backup).output.contains(" bytes linked"))
-    #expect(try admin("backup", data, backup).status == 1)
-    #expect(try admin("restore", backup, data).status == 1)
+    #expect(try await admin("dump", data).output.contains("entry key="))
+    #expect(try await admin("compact", data).status == 0)
+    #expect(try await admin("backup", data, backup).output.contains(" bytes linked"))
+    #expect(try await admin("backup", data, backup).status == 1)
+    #expect(try await admin("restore", backup, data).status == 1)
     try FileManager.default.removeItem(atPath: data)
-    #expect(try admin("restore", backup, data).status == 0)
+    #expect(try await admin("restore", backup, data).status == 0)
     try await cluster.start(0)
     #expect(cluster.stop(0) == 0)
-    #expect(try admin("verify", data, "--format", "json").output.contains("\"sound\" : true"))
-    #expect(try admin("verify").status == 2)
+    #expect(try await admin("verify", data, "--format", "json").output.contains("\"sound\" : true"))
+    #expect(try await admin("verify").status == 2)
   }
 
   @Test func `the HTTP port shows the node and refuses what it does not know`() async throws {

@@ -63,7 +63,7 @@ final class TestCluster {
     try process.run()
     processes[node] = process
     try await eventually("node \(node) answers: \(logText(node))") {
-      try self.admin(node, ["ping", "--timeout", "2"]).status == 0
+      try await self.admin(node, ["ping", "--timeout", "2"]).status == 0
     }
   }
 
@@ -85,8 +85,8 @@ final class TestCluster {
 
   // MARK: ring-admin
 
-  func admin(_ node: Int, _ arguments: [String]) throws -> Binaries.Result {
-    try Binaries.run("ring-admin", arguments + ["--node", "127.0.0.1:\(ports[node].http)"])
+  func admin(_ node: Int, _ arguments: [String]) async throws -> Binaries.Result {
+    try await Binaries.run("ring-admin", arguments + ["--node", "127.0.0.1:\(ports[node].http)"])
   }
 
   /// Runs a command until the cluster no longer refuses it: gossip takes a moment.
@@ -94,7 +94,7 @@ final class TestCluster {
     _ node: Int, _ arguments: [String], until isRight: (String) -> Bool = { _ in true }
   ) async throws {
     try await eventually("ring-admin \(arguments)") {
-      let result = try self.admin(node, arguments)
+      let result = try await self.admin(node, arguments)
       return result.status == 0 && isRight(result.output)
     }
   }
@@ -106,8 +106,8 @@ final class TestCluster {
   }
 
   /// A statistic of a node.
-  func statistic(_ node: Int, _ name: String) throws -> Int? {
-    let result = try admin(node, ["stat", name])
+  func statistic(_ node: Int, _ name: String) async throws -> Int? {
+    let result = try await admin(node, ["stat", name])
     return result.output.split(separator: ":").last.flatMap {
       Int($0.trimmingCharacters(in: .whitespacesAndNewlines))
     }
@@ -123,8 +123,9 @@ final class TestCluster {
       $0.split(separator: "\n").count { $0.hasPrefix("join ") } == joins
     }
     try await eventually("commit") {
-      try self.admin(0, ["cluster", "plan"]).status == 0
-        && self.admin(0, ["cluster", "commit"]).status == 0
+      let plan = try await self.admin(0, ["cluster", "plan"])
+      guard plan.status == 0 else { return false }
+      return try await self.admin(0, ["cluster", "commit"]).status == 0
     }
     try await settled()
   }
@@ -133,8 +134,8 @@ final class TestCluster {
   func settled() async throws {
     try await eventually("the ring settles") {
       for node in self.processes.keys.sorted() {
-        let status = try self.admin(node, ["ring-status"]).output
-        let hints = try self.statistic(node, "hints_pending")
+        let status = try await self.admin(node, ["ring-status"]).output
+        let hints = try await self.statistic(node, "hints_pending")
         guard status.contains("Ring Ready: true"), status.contains("No pending changes."),
           status.contains("All nodes are up"), hints == 0
         else { return false }
@@ -145,13 +146,24 @@ final class TestCluster {
 }
 
 /// Tries again for up to 40 seconds, which is long after anything here should have happened.
-func eventually(_ what: @autoclosure () -> String, _ isTrue: () throws -> Bool) async throws {
+func eventually(
+  _ what: @autoclosure () -> String, _ isTrue: () async throws -> Bool
+) async throws {
   let deadline = ContinuousClock.now + .seconds(40)
-  while try !isTrue() {
+  while try await !isTrue() {
     guard ContinuousClock.now < deadline else {
       throw TimedOut(description: "not within 40 s: \(what())")
     }
     try await Task.sleep(for: .milliseconds(100))
+  }
+}
+
+/// Calls a function that blocks on a thread of its own: the threads that tests share are few.
+func onOwnThread<Value: Sendable>(
+  _ body: @escaping @Sendable () throws -> Value
+) async throws -> Value {
+  try await withCheckedThrowingContinuation { continuation in
+    Thread.detachNewThread { continuation.resume(with: Result(catching: body)) }
   }
 }
 
@@ -161,7 +173,7 @@ struct TimedOut: Error, CustomStringConvertible {
 
 /// The executables beside the test program.
 enum Binaries {
-  struct Result {
+  struct Result: Sendable {
     var status: Int32
     var output: String
     var errors: String
@@ -174,6 +186,12 @@ enum Binaries {
 
   static func run(
     _ name: String, _ arguments: [String], environment: [String: String] = [:]
+  ) async throws -> Result {
+    try await onOwnThread { try runToEnd(name, arguments, environment) }
+  }
+
+  private static func runToEnd(
+    _ name: String, _ arguments: [String], _ environment: [String: String]
   ) throws -> Result {
     let process = Process()
     let output = Pipe()

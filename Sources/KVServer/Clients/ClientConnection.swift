@@ -109,7 +109,8 @@ final class ClientConnection {
       deliver(.failure(.overload), token: token, isFinal: true)
       return {}
     }
-    currentID = (id, driver)
+    // An answer that came at once may have led to another request.
+    if current?.token == token { currentID = (id, driver) }
     return { [weak self] in
       if self?.current?.token == token { self?.current = nil }
       driver.cancel(id)
