@@ -40,7 +40,7 @@ extension IntegrationTests {
     return wrong
   }
 
-  @Test(.timeLimit(.minutes(3)))
+  @Test(.timeLimit(.minutes(15)))
   func `a cluster loses a node to kill -9, goes on, takes it back and has lost nothing`()
     async throws
   {
@@ -70,7 +70,7 @@ extension IntegrationTests {
     #expect(cluster.stop(0) == 0)
   }
 
-  @Test(.timeLimit(.minutes(2)))
+  @Test(.timeLimit(.minutes(15)))
   func `a node that leaves hands its data over first`() async throws {
     let cluster = try TestCluster(nodes: 3)
     for node in 0..<3 { try await cluster.start(node) }

@@ -30,7 +30,8 @@ import Testing
     #expect(taken.status == 4)
     #expect(taken.errors.contains("listen."))
     #expect(cluster.stop(0) == 0)
-    let renamed = try await Binaries.run("spinekvd", cluster.arguments(0, ["--name", "other@127.0.0.1"]))
+    let renamed = try await Binaries.run(
+      "spinekvd", cluster.arguments(0, ["--name", "other@127.0.0.1"]))
     #expect(renamed.status == 3)
     #expect(renamed.errors.contains("node.name is \"other@127.0.0.1\" but was"))
   }

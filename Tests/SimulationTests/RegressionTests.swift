@@ -101,6 +101,12 @@ import Testing
     Story(
       seed: 1848, workload: .indexes,
       testDescription: "the simulator demanded a write while a hasty detector was in error"),
+    Story(
+      seed: 2007, workload: .listing,
+      testDescription: "what queries of lost askers held made a shard refuse others"),
+    Story(
+      seed: 1783, workload: .listing,
+      testDescription: "what queries of lost askers held made a shard refuse others, again"),
   ]
 
   @Test(arguments: stories)
