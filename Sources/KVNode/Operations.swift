@@ -84,6 +84,11 @@ struct CoverPage {
   var target: Address
 }
 
+extension [OperationID: CoverPage] {
+  /// Forgets the questions of a listing or query that has ended.
+  mutating func drop(of asker: OperationID) { self = filter { $0.value.asker != asker } }
+}
+
 /// A listing under way.
 struct ListOperation {
   var request: RequestID

@@ -79,13 +79,7 @@ extension Shard {
   mutating func cancelQueries(of id: RequestID) {
     for operation in queries.keys.sorted() where queries[operation]?.request == id {
       queries[operation] = nil
-      dropQueryPages(of: operation)
-    }
-  }
-
-  private mutating func dropQueryPages(of query: OperationID) {
-    for page in queryPages.keys.sorted() where queryPages[page]?.asker == query {
-      queryPages[page] = nil
+      queryPages.drop(of: operation)
     }
   }
 
@@ -103,7 +97,7 @@ extension Shard {
         reply(pending.request, failure.map { .failure($0) } ?? .entries([], done: true))
       }
     }
-    if isFinished { dropQueryPages(of: operation) } else { queries[operation] = pending }
+    if isFinished { queryPages.drop(of: operation) } else { queries[operation] = pending }
   }
 
   private mutating func ask(

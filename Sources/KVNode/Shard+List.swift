@@ -100,10 +100,7 @@ extension Shard {
         reply(list.request, failure.map { .failure($0) } ?? scope.reply([], done: true))
       }
     }
-    guard isFinished else { return listings[operation] = list }
-    for page in listPages.keys.sorted() where listPages[page]?.asker == operation {
-      listPages[page] = nil
-    }
+    if isFinished { listPages.drop(of: operation) } else { listings[operation] = list }
   }
 
   private mutating func ask(

@@ -64,9 +64,7 @@ extension Shard {
     }
     for operation in listings.keys.sorted() where listings[operation]?.request == id {
       listings[operation] = nil
-      for page in listPages.keys.sorted() where listPages[page]?.asker == operation {
-        listPages[page] = nil
-      }
+      listPages.drop(of: operation)
     }
     cancelFolds(of: id)
     cancelQueries(of: id)

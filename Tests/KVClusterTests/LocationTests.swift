@@ -74,9 +74,7 @@ import Testing
 
   @Test func `locations wait until every member knows them`() {
     var cluster = MembershipCluster(seed: 5, count: 3)
-    cluster.nodes[2].version = 1
-    cluster.kill(2)
-    cluster.start(2)
+    cluster.restart(2, speaking: 1)
     let isFormed = cluster.form()
     #expect(isFormed)
     for asked in [0, 1] {
@@ -86,9 +84,7 @@ import Testing
       }
       #expect(text.contains("peer protocol 2"))
     }
-    cluster.kill(2)
-    cluster.nodes[2].version = PeerProtocol.latest
-    cluster.start(2)
+    cluster.restart(2, speaking: PeerProtocol.latest)
     cluster.run(for: 2)
     let isSettled5 = cluster.run(for: 20) { $0.isSettled(3) }
     #expect(isSettled5)
@@ -102,9 +98,7 @@ import Testing
     _ = cluster.ask(0, .locate(cluster.name(0), at: "r"))
     _ = cluster.commit()
     cluster.add(ringSize: 64, name: "old@host")
-    cluster.kill(2)
-    cluster.nodes[2].version = 1
-    cluster.start(2)
+    cluster.restart(2, speaking: 1)
     guard case .refused(let text)? = cluster.join(2) else {
       Issue.record("not refused")
       return
@@ -114,9 +108,7 @@ import Testing
 
   @Test func `a node whose shards are spread waits until every member knows that`() {
     var cluster = MembershipCluster(seed: 8, count: 2)
-    cluster.nodes[1].version = 2
-    cluster.kill(1)
-    cluster.start(1)
+    cluster.restart(1, speaking: 2)
     let isFormed = cluster.form()
     #expect(isFormed)
     cluster.add(ringSize: 64, name: "new@host", layout: .spread)
@@ -125,9 +117,7 @@ import Testing
       return
     }
     #expect(text.contains("'n1@host' is not known to speak peer protocol 3"))
-    cluster.kill(1)
-    cluster.nodes[1].version = PeerProtocol.latest
-    cluster.start(1)
+    cluster.restart(1, speaking: PeerProtocol.latest)
     cluster.run(for: 20)
     let reply = cluster.join(2)
     #expect(reply == .done("Success: staged join request for 'new@host' to 'n0@host'"))
@@ -136,9 +126,7 @@ import Testing
     #expect(isSettled)
     // From now on a node of an earlier release is not let in.
     cluster.add(ringSize: 64, name: "old@host")
-    cluster.kill(3)
-    cluster.nodes[3].version = 2
-    cluster.start(3)
+    cluster.restart(3, speaking: 2)
     guard case .refused(let reason)? = cluster.join(3) else {
       Issue.record("not refused")
       return

@@ -89,6 +89,13 @@ struct MembershipCluster {
     }
   }
 
+  /// Replaces the process by one of a release that speaks up to `version` of the peer protocol.
+  mutating func restart(_ index: Int, speaking version: UInt16) {
+    kill(index)
+    nodes[index].version = version
+    start(index)
+  }
+
   mutating func isolate(_ group: [Int]) {
     for a in nodes.indices {
       for b in nodes.indices where group.contains(a) != group.contains(b) { cut.insert([a, b]) }

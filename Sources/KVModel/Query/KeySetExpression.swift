@@ -55,28 +55,32 @@ public indirect enum KeySetExpression: Hashable, Sendable {
 
   // MARK: Reading
 
+  /// What one of the readers below reads.
+  private typealias Reader = (inout QueryTokens, Int) throws(QueryFailure) -> KeySetExpression
+
   private static func union(
     _ tokens: inout QueryTokens, depth: Int
   ) throws(QueryFailure) -> KeySetExpression {
-    var result = try intersection(&tokens, depth: depth)
-    var length = 1
-    while tokens.take(.word("UNION")) {
-      length += 1
-      guard length <= depthLimit else { throw tokens.failure("the expression is too long") }
-      result = .union(result, try intersection(&tokens, depth: depth))
-    }
-    return result
+    try chain(&tokens, depth, by: "UNION", of: intersection, KeySetExpression.union)
   }
 
   private static func intersection(
     _ tokens: inout QueryTokens, depth: Int
   ) throws(QueryFailure) -> KeySetExpression {
-    var result = try difference(&tokens, depth: depth)
+    try chain(&tokens, depth, by: "INTERSECT", of: difference, KeySetExpression.intersection)
+  }
+
+  /// Operands with the same word between them, joined from the left.
+  private static func chain(
+    _ tokens: inout QueryTokens, _ depth: Int, by word: String, of operand: Reader,
+    _ join: (KeySetExpression, KeySetExpression) -> KeySetExpression
+  ) throws(QueryFailure) -> KeySetExpression {
+    var result = try operand(&tokens, depth)
     var length = 1
-    while tokens.take(.word("INTERSECT")) {
+    while tokens.take(.word(word)) {
       length += 1
       guard length <= depthLimit else { throw tokens.failure("the expression is too long") }
-      result = .intersection(result, try difference(&tokens, depth: depth))
+      result = join(result, try operand(&tokens, depth))
     }
     return result
   }
